@@ -1,0 +1,1 @@
+"""Metrics on numpy arrays: pure functions, NaN for undefined, millimetres for distances."""
