@@ -92,6 +92,11 @@ def test_an_image_with_spacing_has_no_volume():
     assert "volume_error_ml" not in row.values
 
 
+def test_rows_carry_the_patient_or_else_the_case(case):
+    assert {r.patient_id for r in rows_of(case, patient_id="p").values()} == {"p"}
+    assert {r.patient_id for r in rows_of(case).values()} == {"c"}
+
+
 @given(
     st.tuples(*[hnp.arrays(np.int8, (5, 4, 3), elements=st.sampled_from([0, 1, 2, 7]))] * 2),
 )

@@ -134,7 +134,14 @@ def test_random_p_value_is_never_zero():
 def test_slices_of_one_patient_are_swapped_together():
     a, b, patients = [1.0] * 12, [0.0] * 12, [p for p in "abc" for _ in range(4)]
     test = paired_permutation_test(a, b, patients)
-    assert (test.n_patients, test.p_value) == (3, 2 / 8)
+    assert (test.n_patients, test.p_value, test.difference) == (3, 2 / 8, 1.0)
+
+
+def test_all_swaps_are_tried_when_they_are_just_allowed():
+    a, b = np.arange(1, 7) / 8, np.zeros(6)
+    allowed, one_less = (paired_permutation_test(a, b, n_permutations=n) for n in (64, 63))
+    assert (allowed.exact, allowed.p_value) == (True, 2 / 64)
+    assert not one_less.exact
 
 
 def test_pairs_with_an_undefined_side_are_dropped_and_counted():
