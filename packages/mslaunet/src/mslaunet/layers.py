@@ -1,0 +1,321 @@
+"""Blocks of MSLAU-Net: multi-scale linear attention (MSLA) and what surrounds it.
+
+Sub-module names are those of the official state dict, so that official weights load without renaming.
+Shape suffixes: B batch, G scales (one per kernel size), H heads, N tokens, E channels of one head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from timm.layers import DropPath, Mlp
+from torch import Tensor, nn
+
+from ._shared.errors import ConfigError, DataError
+
+TokenLayout = Literal["raster", "legacy"]
+HeadMerge = Literal["concat", "legacy"]
+SoftmaxAxes = Literal["efficient", "swapped"]
+
+
+def require_choice(name: str, value: object, choices: object) -> None:
+    """Raise ConfigError unless `value` is one of the strings of the Literal type `choices`."""
+    if value not in get_args(choices):
+        raise ConfigError(f"{name} must be one of {', '.join(get_args(choices))}, got {value!r}")
+
+
+def tokens_to_map(tokens: Tensor, grid: tuple[int, int], layout: TokenLayout) -> Tensor:
+    """Tokens (B, N, C) as planes (B, C, height, width), N = height * width.
+
+    "raster": plane c holds channel c of every token, row by row. "legacy": the (N, C) buffer is re-read as
+    (C, height, width) without a transpose, as the official code does, so that a plane mixes channels and positions.
+
+    Example:
+        >>> tokens = torch.tensor([[[0, 10], [1, 11], [2, 12]]])  # three tokens of two channels
+        >>> tokens_to_map(tokens, (1, 3), "raster").tolist()
+        [[[[0, 1, 2]], [[10, 11, 12]]]]
+        >>> tokens_to_map(tokens, (1, 3), "legacy").tolist()
+        [[[[0, 10, 1]], [[11, 2, 12]]]]
+    """
+    if layout == "raster":
+        tokens = tokens.transpose(1, 2)
+    return tokens.reshape(tokens.shape[0], -1, *grid)
+
+
+def map_to_tokens(planes: Tensor, layout: TokenLayout) -> Tensor:
+    """Planes (B, C, height, width) as tokens (B, N, C): the inverse of `tokens_to_map`."""
+    if layout == "raster":
+        return planes.flatten(2).transpose(1, 2)
+    batch, channels, height, width = planes.shape
+    return planes.reshape(batch, height * width, channels)
+
+
+def linear_attention(
+    q_HNE: Tensor,  # noqa: N803 (shape suffix, see the legend on top)
+    k_HNE: Tensor,  # noqa: N803
+    v_HNE: Tensor,  # noqa: N803
+    *,
+    softmax: SoftmaxAxes = "efficient",
+    head_merge: HeadMerge = "concat",
+) -> Tensor:
+    """Attention in O(N): merge(s_q(Q) (s_k(K)^T V)), without 1/sqrt(E) and without a row normaliser.
+
+    "efficient" normalises Q over the channels of a head and K over the tokens (Shen et al., Efficient Attention), so
+    each output token is a convex mix of the values. "swapped" normalises Q over the tokens and K over the channels
+    (the official code): the columns of the implied N x N matrix sum to 1, its rows do not.
+
+    Softmaxes run in float32 or better, whatever the input.
+
+    Args:
+        q_HNE: queries (..., H, N, E).
+        k_HNE: keys (..., H, N, E).
+        v_HNE: values (..., H, N, E).
+        softmax: which axes are normalised.
+        head_merge: "concat" puts the heads of a token side by side; "legacy" re-reads the (H, N, E) buffer as
+            (N, H * E) without a transpose, so that an output token holds one head of several tokens.
+
+    Returns:
+        (..., N, H * E).
+
+    Example:
+        >>> q, k, v = torch.randn(3, 2, 5, 4).unbind()  # 2 heads, 5 tokens, 4 channels per head
+        >>> linear_attention(q, k, torch.ones_like(v)).allclose(torch.ones(5, 8))
+        True
+    """
+    over_tokens, over_channels = -2, -1
+    q_axis, k_axis = (over_channels, over_tokens) if softmax == "efficient" else (over_tokens, over_channels)
+    precise = torch.promote_types(v_HNE.dtype, torch.float32)
+    q_HNE = q_HNE.softmax(q_axis, dtype=precise).to(v_HNE.dtype)
+    k_HNE = k_HNE.softmax(k_axis, dtype=precise).to(v_HNE.dtype)
+    out_HNE = q_HNE @ (k_HNE.transpose(-2, -1) @ v_HNE)
+    *lead, heads, tokens, width = out_HNE.shape
+    if head_merge == "concat":
+        out_HNE = out_HNE.transpose(-3, -2)
+    return out_HNE.reshape(*lead, tokens, heads * width)
+
+
+class LinearAttention(nn.Module):
+    """Projections around `linear_attention`: tokens (..., N, dim) to tokens (..., N, dim).
+
+    Args:
+        dim: channels, a multiple of num_heads.
+        num_heads: heads; each has dim / num_heads channels.
+        head_merge: see `linear_attention`.
+        softmax: see `linear_attention`.
+    """
+
+    def __init__(
+        self, dim: int, num_heads: int, *, head_merge: HeadMerge = "concat", softmax: SoftmaxAxes = "efficient"
+    ) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.head_merge: HeadMerge = head_merge
+        self.softmax: SoftmaxAxes = softmax
+        self.qkv = nn.Linear(dim, 3 * dim, bias=False)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Attend within the last two axes of (..., N, dim)."""
+        qkv = self.qkv(tokens).unflatten(-1, (3, self.num_heads, -1))  # (..., N, 3, H, E)
+        q_HNE, k_HNE, v_HNE = qkv.transpose(-4, -2).transpose(-4, -3).unbind(-4)  # noqa: N806
+        merged = linear_attention(q_HNE, k_HNE, v_HNE, softmax=self.softmax, head_merge=self.head_merge)
+        return self.proj(merged)
+
+
+class LocalBranch(nn.Module):
+    """One scale of MSLA: ReLU(depthwise_k(x) + x) on (B, channels, height, width), zero padding."""
+
+    def __init__(self, channels: int, kernel_size: int) -> None:
+        super().__init__()
+        self.depthwise = depthwise(channels, kernel_size)
+
+    def forward(self, planes: Tensor) -> Tensor:
+        """Same shape out."""
+        return F.relu(self.depthwise(planes) + planes)
+
+
+class MSLA(nn.Module):
+    """Multi-scale linear attention: depthwise branches on channel groups, then one shared linear attention.
+
+    The channels are split into one group per kernel size k; Y_g = ReLU(depthwise_k(X_g) + X_g); every Y_g goes through
+    the same `LinearAttention`, is multiplied by a learned scalar, and a 1x1 convolution fuses the groups.
+
+    The defaults are the design as described in second-hand sources (not verified against the paper's text); the
+    official code computes token_layout="legacy", head_merge="legacy", softmax="swapped". All choices have the same
+    parameters. See PARITY.md.
+
+    Args:
+        dim: channels C, a multiple of len(kernel_sizes) * num_heads.
+        num_heads: heads of the attention inside each group.
+        kernel_sizes: odd and distinct, one group each.
+        token_layout: "raster" or "legacy", see `tokens_to_map`.
+        head_merge: "concat" or "legacy", see `linear_attention`.
+        softmax: "efficient" or "swapped", see `linear_attention`.
+
+    Raises:
+        ConfigError: a size does not divide or a choice is unknown.
+
+    Example:
+        >>> msla = MSLA(dim=32, num_heads=2)
+        >>> msla(torch.zeros(1, 6 * 10, 32), grid=(6, 10)).shape
+        torch.Size([1, 60, 32])
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        kernel_sizes: Sequence[int] = (3, 5, 7, 9),
+        token_layout: TokenLayout = "raster",
+        head_merge: HeadMerge = "concat",
+        softmax: SoftmaxAxes = "efficient",
+    ) -> None:
+        super().__init__()
+        require_choice("token_layout", token_layout, TokenLayout)
+        require_choice("head_merge", head_merge, HeadMerge)
+        require_choice("softmax", softmax, SoftmaxAxes)
+        sizes = list(kernel_sizes)
+        if not sizes or len(set(sizes)) < len(sizes) or any(k < 1 or k % 2 == 0 for k in sizes):
+            raise ConfigError(
+                f"kernel_sizes must be distinct positive odd numbers, got {sizes}; published: 3, 5, 7, 9"
+            )
+        step = len(sizes) * num_heads
+        if num_heads < 1 or dim < 1 or dim % step:
+            raise ConfigError(
+                f"dim must be a positive multiple of {len(sizes)} kernel sizes x num_heads={num_heads}, got dim={dim}"
+                + (f"; the next that fits is {max(1, -(-dim // step)) * step}" if num_heads > 0 else "")
+            )
+        group_dim = dim // len(sizes)
+        self.dim = dim
+        self.token_layout: TokenLayout = token_layout
+        self.branches = [f"dw_conv_{k}x{k}" for k in sizes]
+        for name, k in zip(self.branches, sizes, strict=True):
+            self.add_module(name, LocalBranch(group_dim, k))
+        self.linear_attention = LinearAttention(group_dim, num_heads, head_merge=head_merge, softmax=softmax)
+        self.scale_weights = nn.Parameter(torch.ones(len(sizes)))
+        self.final_conv = nn.Conv2d(dim, dim, 1)
+
+    def forward(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Mix tokens over space.
+
+        Args:
+            tokens: (B, N, dim) in raster order.
+            grid: (height, width) of the token grid, N = height * width.
+
+        Returns:
+            (B, N, dim).
+
+        Raises:
+            DataError: the tokens do not fit `dim` or `grid`.
+        """
+        height, width = grid
+        if tokens.ndim != 3 or tokens.shape[1:] != (height * width, self.dim):
+            raise DataError(
+                f"expected tokens (B, {height} * {width}, {self.dim}) for the grid {height} x {width}, "
+                f"got {tuple(tokens.shape)}"
+            )
+        planes = tokens_to_map(tokens, grid, self.token_layout)
+        groups = planes.chunk(len(self.branches), dim=1)
+        local = torch.stack([self.get_submodule(b)(g) for b, g in zip(self.branches, groups, strict=True)], dim=1)
+        mixed = self.linear_attention(
+            local.flatten(3).transpose(2, 3)
+        )  # (B, G, N, dim / G), weights shared over G
+        mixed = mixed * self.scale_weights[:, None, None]
+        fused = self.final_conv(mixed.transpose(2, 3).reshape(planes.shape))
+        return map_to_tokens(fused, self.token_layout)
+
+
+class PatchEmbed(nn.Module):
+    """Strided convolution without overlap, then LayerNorm over the channels.
+
+    Args:
+        in_channels: channels of the input.
+        dim: channels of the output.
+        stride: kernel size and stride; height and width must be multiples of it.
+    """
+
+    def __init__(self, in_channels: int, dim: int, stride: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(in_channels, dim, stride, stride)
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in_channels, height, width) to (B, dim, height / stride, width / stride)."""
+        return self.norm(self.proj(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class LocalBlock(nn.Module):
+    """Local feature extraction (LFE): depthwise convolutions and a feed-forward layer (UniFormer's block).
+
+    Args:
+        dim: channels.
+        mlp_ratio: hidden width of the feed-forward layer over `dim`.
+        drop_path: probability of skipping a residual branch, per sample, in training.
+        dropout: dropout rate inside the feed-forward layer.
+    """
+
+    def __init__(self, dim: int, *, mlp_ratio: float = 4, drop_path: float = 0.0, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.pos_embed = depthwise(dim, 3)
+        self.norm1 = nn.BatchNorm2d(dim)
+        self.conv1 = nn.Conv2d(dim, dim, 1)
+        self.attn = depthwise(dim, 5)
+        self.conv2 = nn.Conv2d(dim, dim, 1)
+        self.norm2 = nn.BatchNorm2d(dim)
+        self.mlp = Mlp(dim, round(dim * mlp_ratio), drop=dropout, use_conv=True)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape (B, dim, height, width) out."""
+        x = x + self.pos_embed(x)
+        x = x + self.drop_path(self.conv2(self.attn(self.conv1(self.norm1(x)))))
+        return x + self.drop_path(self.mlp(self.norm2(x)))
+
+
+class GlobalBlock(nn.Module):
+    """Global feature extraction (GFE): MSLA and a feed-forward layer.
+
+    Args:
+        dim: channels.
+        attn: the attention, an `MSLA` of the same width.
+        mlp_ratio: hidden width of the feed-forward layer over `dim`.
+        drop_path: probability of skipping a residual branch, per sample, in training.
+        dropout: dropout rate inside the feed-forward layer.
+    """
+
+    def __init__(
+        self, dim: int, attn: MSLA, *, mlp_ratio: float = 4, drop_path: float = 0.0, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.pos_embed = depthwise(dim, 3)
+        self.norm1 = nn.LayerNorm(dim, eps=1e-6)
+        self.attn = attn
+        self.norm2 = nn.LayerNorm(dim, eps=1e-6)
+        self.mlp = Mlp(dim, round(dim * mlp_ratio), drop=dropout)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape (B, dim, height, width) out."""
+        x = x + self.pos_embed(x)
+        height, width = x.shape[-2:]
+        tokens = map_to_tokens(x, "raster")
+        tokens = tokens + self.drop_path(self.attn(self.norm1(tokens), (height, width)))
+        tokens = tokens + self.drop_path(self.mlp(self.norm2(tokens)))
+        return tokens_to_map(tokens, (height, width), "raster")
+
+
+def depthwise(channels: int, kernel_size: int) -> nn.Conv2d:
+    """Depthwise convolution with bias that keeps the size."""
+    return nn.Conv2d(channels, channels, kernel_size, padding=kernel_size // 2, groups=channels)
+
+
+def conv_bn_relu(in_channels: int, out_channels: int, kernel_size: int) -> list[nn.Module]:
+    """Convolution without bias, batch norm, ReLU; a list, to be part of a longer `nn.Sequential`."""
+    return [
+        nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(),
+    ]
