@@ -25,7 +25,7 @@ _REASONS = {
     errno.ENOTDIR: "a file stands where a folder is needed; choose another place",
     errno.EEXIST: "a file stands where a folder is needed; choose another place",
     errno.EISDIR: "a folder stands where a file is needed; choose another name",
-    errno.ENOENT: "its folder does not exist; create it or choose another place",
+    errno.ENOENT: "the file or its folder does not exist; check the path",
     errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
 }
 
