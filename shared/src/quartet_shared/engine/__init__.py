@@ -1,0 +1,1 @@
+"""The training loop that all packages share; a package supplies a task."""

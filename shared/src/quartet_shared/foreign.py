@@ -1,0 +1,68 @@
+"""The one file that may touch a pickle: other people's weights, read without running what is in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from .errors import CheckpointError
+
+_CONTAINERS = ("model", "state_dict", "model_state_dict")
+_WRAPPERS = ("module.", "_orig_mod.")  # left by DistributedDataParallel and torch.compile
+
+
+def read_foreign_weights(path: Path) -> dict[str, Tensor]:
+    """Tensors of a `.pt`, `.pth`, `.ckpt` or `.safetensors` file, on the CPU.
+
+    torch's restricted unpickler builds tensors and plain containers only; everything else in a pickle, for example
+    `__reduce__`, is refused before it runs.
+
+    Args:
+        path: a state dict, bare or under "model", "state_dict" or "model_state_dict".
+
+    Returns:
+        Names without the prefixes of wrappers -> tensors, dtype as stored.
+
+    Raises:
+        CheckpointError: missing, damaged, unsafe, or no state dict.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path.name}: expected a weight file, there is no such file")
+    return _unwrap(_state_dict(_read(path), path.name))
+
+
+def _read(path: Path) -> Any:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        # mmap would keep the tensors tied to a file that somebody may still change
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=False)
+    except SafetensorError as err:
+        raise CheckpointError(f"{path.name}: not a whole safetensors file") from err
+    except Exception as err:  # damaged and hostile pickles raise nearly anything
+        raise CheckpointError(
+            f"{path.name}: refused, not a plain state dict of tensors or damaged ({type(err).__name__}); ask its "
+            "author for safetensors"
+        ) from err
+
+
+def _state_dict(content: Any, name: str) -> dict[str, Tensor]:
+    if isinstance(content, dict):
+        content = next((content[key] for key in _CONTAINERS if isinstance(content.get(key), dict)), content)
+        if content and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()):
+            return {key: value.detach() for key, value in content.items()}
+    raise CheckpointError(
+        f"{name}: expected a state dict of tensors, bare or under one of {', '.join(_CONTAINERS)}; got "
+        f"{type(content).__name__}"
+    )
+
+
+def _unwrap(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    while prefix := next((p for p in _WRAPPERS if all(key.startswith(p) for key in tensors)), None):
+        tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
+    return tensors
