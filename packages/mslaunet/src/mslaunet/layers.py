@@ -1,7 +1,7 @@
 """Blocks of MSLAU-Net: multi-scale linear attention (MSLA) and what surrounds it.
 
 Sub-module names are those of the official state dict, so that official weights load without renaming.
-Shape suffixes: B batch, G scales (one per kernel size), H heads, N tokens, E channels of one head.
+Shapes: B batch, C channels, G scales (one per kernel size), N tokens, H heads, E channels of one head.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def tokens_to_map(tokens: Tensor, grid: tuple[int, int], layout: TokenLayout) ->
     """Tokens (B, N, C) as planes (B, C, height, width), N = height * width.
 
     "raster": plane c holds channel c of every token, row by row. "legacy": the (N, C) buffer is re-read as
-    (C, height, width) without a transpose, as the official code does, so that a plane mixes channels and positions.
+    (C, height, width) without a transpose, as the official code does: a plane then mixes channels and positions.
 
     Example:
         >>> tokens = torch.tensor([[[0, 10], [1, 11], [2, 12]]])  # three tokens of two channels
@@ -54,25 +54,25 @@ def map_to_tokens(planes: Tensor, layout: TokenLayout) -> Tensor:
 
 
 def linear_attention(
-    q_HNE: Tensor,  # noqa: N803 (shape suffix, see the legend on top)
-    k_HNE: Tensor,  # noqa: N803
-    v_HNE: Tensor,  # noqa: N803
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
     *,
     softmax: SoftmaxAxes = "efficient",
     head_merge: HeadMerge = "concat",
 ) -> Tensor:
     """Attention in O(N): merge(s_q(Q) (s_k(K)^T V)), without 1/sqrt(E) and without a row normaliser.
 
-    "efficient" normalises Q over the channels of a head and K over the tokens (Shen et al., Efficient Attention), so
+    "efficient" normalises Q over the channels of a head and K over the tokens (Shen et al., Efficient Attention):
     each output token is a convex mix of the values. "swapped" normalises Q over the tokens and K over the channels
     (the official code): the columns of the implied N x N matrix sum to 1, its rows do not.
 
     Softmaxes run in float32 or better, whatever the input.
 
     Args:
-        q_HNE: queries (..., H, N, E).
-        k_HNE: keys (..., H, N, E).
-        v_HNE: values (..., H, N, E).
+        q: queries (..., H, N, E).
+        k: keys (..., H, N, E).
+        v: values (..., H, N, E).
         softmax: which axes are normalised.
         head_merge: "concat" puts the heads of a token side by side; "legacy" re-reads the (H, N, E) buffer as
             (N, H * E) without a transpose, so that an output token holds one head of several tokens.
@@ -85,16 +85,15 @@ def linear_attention(
         >>> linear_attention(q, k, torch.ones_like(v)).allclose(torch.ones(5, 8))
         True
     """
-    over_tokens, over_channels = -2, -1
-    q_axis, k_axis = (over_channels, over_tokens) if softmax == "efficient" else (over_tokens, over_channels)
-    precise = torch.promote_types(v_HNE.dtype, torch.float32)
-    q_HNE = q_HNE.softmax(q_axis, dtype=precise).to(v_HNE.dtype)
-    k_HNE = k_HNE.softmax(k_axis, dtype=precise).to(v_HNE.dtype)
-    out_HNE = q_HNE @ (k_HNE.transpose(-2, -1) @ v_HNE)
-    *lead, heads, tokens, width = out_HNE.shape
+    q_axis, k_axis = (-1, -2) if softmax == "efficient" else (-2, -1)
+    precise = torch.promote_types(v.dtype, torch.float32)
+    q = q.softmax(q_axis, dtype=precise).to(v.dtype)
+    k = k.softmax(k_axis, dtype=precise).to(v.dtype)
+    out = q @ (k.transpose(-2, -1) @ v)  # (..., H, N, E)
+    *lead, heads, tokens, width = out.shape
     if head_merge == "concat":
-        out_HNE = out_HNE.transpose(-3, -2)
-    return out_HNE.reshape(*lead, tokens, heads * width)
+        out = out.transpose(-3, -2)
+    return out.reshape(*lead, tokens, heads * width)
 
 
 class LinearAttention(nn.Module):
@@ -120,8 +119,8 @@ class LinearAttention(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Attend within the last two axes of (..., N, dim)."""
         qkv = self.qkv(tokens).unflatten(-1, (3, self.num_heads, -1))  # (..., N, 3, H, E)
-        q_HNE, k_HNE, v_HNE = qkv.transpose(-4, -2).transpose(-4, -3).unbind(-4)  # noqa: N806
-        merged = linear_attention(q_HNE, k_HNE, v_HNE, softmax=self.softmax, head_merge=self.head_merge)
+        q, k, v = qkv.transpose(-4, -2).unbind(-3)  # each (..., H, N, E)
+        merged = linear_attention(q, k, v, softmax=self.softmax, head_merge=self.head_merge)
         return self.proj(merged)
 
 
@@ -140,8 +139,8 @@ class LocalBranch(nn.Module):
 class MSLA(nn.Module):
     """Multi-scale linear attention: depthwise branches on channel groups, then one shared linear attention.
 
-    The channels are split into one group per kernel size k; Y_g = ReLU(depthwise_k(X_g) + X_g); every Y_g goes through
-    the same `LinearAttention`, is multiplied by a learned scalar, and a 1x1 convolution fuses the groups.
+    The channels are split into one group per kernel size k; Y_g = ReLU(depthwise_k(X_g) + X_g); every Y_g goes
+    through the same `LinearAttention`, is multiplied by a learned scalar, and a 1x1 convolution fuses the groups.
 
     The defaults are the design as described in second-hand sources (not verified against the paper's text); the
     official code computes token_layout="legacy", head_merge="legacy", softmax="swapped". All choices have the same
@@ -169,7 +168,7 @@ class MSLA(nn.Module):
         dim: int,
         num_heads: int,
         kernel_sizes: Sequence[int] = (3, 5, 7, 9),
-        token_layout: TokenLayout = "raster",
+        token_layout: TokenLayout = "raster",  # noqa: S107 (no password)
         head_merge: HeadMerge = "concat",
         softmax: SoftmaxAxes = "efficient",
     ) -> None:
@@ -180,13 +179,15 @@ class MSLA(nn.Module):
         sizes = list(kernel_sizes)
         if not sizes or len(set(sizes)) < len(sizes) or any(k < 1 or k % 2 == 0 for k in sizes):
             raise ConfigError(
-                f"kernel_sizes must be distinct positive odd numbers, got {sizes}; published: 3, 5, 7, 9"
+                f"kernel_sizes must be distinct positive odd numbers such as 3, 5, 7, 9, got {sizes}"
             )
+        if num_heads < 1:
+            raise ConfigError(f"num_heads must be at least 1, got {num_heads}")
         step = len(sizes) * num_heads
-        if num_heads < 1 or dim < 1 or dim % step:
+        if dim < 1 or dim % step:
             raise ConfigError(
-                f"dim must be a positive multiple of {len(sizes)} kernel sizes x num_heads={num_heads}, got dim={dim}"
-                + (f"; the next that fits is {max(1, -(-dim // step)) * step}" if num_heads > 0 else "")
+                f"dim must be a positive multiple of {len(sizes)} kernel sizes x {num_heads} heads, got {dim}; "
+                f"the next that fits is {max(1, -(-dim // step)) * step}"
             )
         group_dim = dim // len(sizes)
         self.dim = dim

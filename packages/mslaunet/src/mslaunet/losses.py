@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -46,8 +47,8 @@ def soft_dice_loss(
     """One minus the mean soft Dice over classes, in float32 or better.
 
     With p = softmax(logits) and t the one-hot target, both summed over pixels (and over the batch, unless
-    `per_sample`): dice = (2 sum(p t) + smooth) / (sum(p) + sum(t) + smooth). `squared` has sum(p^2) + sum(t^2) below,
-    as the official code does.
+    `per_sample`): dice = (2 sum(p t) + smooth) / (sum(p) + sum(t) + smooth). `squared` has sum(p^2) + sum(t^2)
+    below, as the official code does.
 
     A class that is absent from the target counts: its Dice nears 0 unless its p vanishes.
 
@@ -58,8 +59,8 @@ def soft_dice_loss(
         smooth: added above and below; > 0, so that an absent and unpredicted class has Dice 1.
         squared: squares in the denominator.
         per_sample: Dice of every sample, then the mean, instead of one Dice for the whole batch.
-        reduce: adds a tensor of sums over all processes, with gradient, so that a batch spread over processes has one
-            Dice; not called if `per_sample`.
+        reduce: adds a tensor of sums over all processes, with gradient, so that a batch spread over processes has
+            one Dice; not called if `per_sample`.
 
     Returns:
         Scalar in [0, 1].
@@ -119,18 +120,19 @@ class DiceCELoss(nn.Module):
         reduce: Callable[[Tensor], Tensor] = identity,
     ) -> None:
         super().__init__()
-        self.weights = {"cross_entropy": cross_entropy, "dice": dice}
-        self.dice_options = {
-            "include_background": include_background,
-            "smooth": smooth,
-            "squared": squared,
-            "per_sample": per_sample,
-            "reduce": reduce,
-        }
+        self.weights = (cross_entropy, dice)
+        self.dice_loss = partial(
+            soft_dice_loss,
+            include_background=include_background,
+            smooth=smooth,
+            squared=squared,
+            per_sample=per_sample,
+            reduce=reduce,
+        )
 
     @classmethod
     def official(cls, *, reduce: Callable[[Tensor], Tensor] = identity) -> DiceCELoss:
-        """The official Synapse loss: 0.4 cross-entropy + 0.6 Dice of the batch, squares below, background counted."""
+        """The official Synapse loss: 0.4 cross-entropy + 0.6 batch Dice, squares below, background counted."""
         return cls(0.4, 0.6, include_background=True, smooth=1e-5, squared=True, reduce=reduce)
 
     def forward(self, logits: Tensor, target: Tensor) -> dict[str, Tensor]:
@@ -143,11 +145,8 @@ class DiceCELoss(nn.Module):
         Returns:
             Scalars "loss" (the weighted sum, to be minimised), "cross_entropy" and "dice" (unweighted).
         """
-        parts = {
-            "cross_entropy": cross_entropy(logits, target),
-            "dice": soft_dice_loss(logits, target, **self.dice_options),
-        }
-        return {"loss": sum(self.weights[name] * part for name, part in parts.items()), **parts}
+        ce, dice = cross_entropy(logits, target), self.dice_loss(logits, target)
+        return {"loss": self.weights[0] * ce + self.weights[1] * dice, "cross_entropy": ce, "dice": dice}
 
 
 def _precise(logits: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any, Literal
 
 import torch
@@ -112,9 +112,9 @@ class Encoder(nn.Module):
 class Neck(nn.Module):
     """Brings the four stage maps to stride 4 and equal width, and sums them up.
 
-    S1 is the stage-1 map as it is (through a 1x1 convolution where its width is not `channels`: our addition); S2..S4
-    pass one 1x1 convolution and one doubling per stage. "topdown" adds deep into shallow: A4 = S4, A3 = A4 + S3, ...;
-    "official" adds shallow into deep, as the official code does: A1 = S1, A2 = A1 + S2, ...
+    S1 is the stage-1 map as it is (through a 1x1 convolution where its width is not `channels`: our addition);
+    S2..S4 pass one 1x1 convolution and one doubling per stage. "topdown" adds deep into shallow: A4 = S4,
+    A3 = A4 + S3, ...; "official" adds shallow into deep, as the official code does: A1 = S1, A2 = A1 + S2, ...
 
     The official names count backwards: p5 belongs to stage 1, p2 to stage 4.
 
@@ -135,7 +135,7 @@ class Neck(nn.Module):
             layers: list[nn.Module] = []
             # widths on the way from this stage up to stride 4, for stage 4: c4, c3, c2, channels
             widths = [*reversed(embed_dims[1:stage]), channels]
-            for before, after in zip(widths, widths[1:], strict=False):
+            for before, after in pairwise(widths):
                 layers += [*conv_bn_relu(before, after, 1), Doubling(align_corners)]
             if stage == 1 and embed_dims[0] != channels:
                 layers = conv_bn_relu(embed_dims[0], channels, 1)
@@ -378,11 +378,9 @@ def _check_sizes(config: dict[str, Any]) -> None:
     head_dim, scales = config["head_dim"], len(config["kernel_sizes"])
     if scales and head_dim % scales:
         raise ConfigError(f"head_dim must be a multiple of the {scales} kernel sizes, got {head_dim}")
-    for stage, dim in enumerate(config["embed_dims"][2:], start=3):
+    for dim in config["embed_dims"][2:]:
         if dim % head_dim:
-            raise ConfigError(
-                f"embed_dims of stages 3 and 4 must be multiples of head_dim={head_dim}, got {dim} at stage {stage}"
-            )
+            raise ConfigError(f"embed_dims of stages 3 and 4 must be multiples of head_dim {head_dim}, got {dim}")
     trained = config["trained_size"]
     if trained is not None and (len(trained) != 2 or min(trained) < 1):
         raise ConfigError(f"trained_size must be (height, width) in pixels, got {trained}")

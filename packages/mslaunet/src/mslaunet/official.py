@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ._shared.checkpoints import load_strict
 from ._shared.errors import CheckpointError, ConfigError
-from ._shared.foreign import read_foreign_weights, state_dict_of
+from ._shared.foreign import _state_dict, _unwrap, read_foreign_weights
 from ._shared.logs import get_logger
 from .model import MSLAUNet
 
@@ -29,8 +29,8 @@ _DECODER = ("conv_mla.", "mlahead.", "seg.")
 class LoadReport:
     """What `load_official` did with each tensor, by its official name.
 
-    Every tensor of the file is in exactly one of used, reshaped, ignored, unexpected; every tensor of the model is in
-    exactly one of used, reshaped, missing.
+    Every tensor of the file is in exactly one of used, reshaped, ignored, unexpected; every tensor of the model is
+    in exactly one of used, reshaped, missing.
 
     Attributes:
         source: name of the file.
@@ -66,8 +66,8 @@ def load_official(
 ) -> tuple[MSLAUNet, LoadReport]:
     """Build the network that a file of official weights belongs to, and load them.
 
-    The preset is "official"; widths, depths, kernels and classes are read from the tensors; the dtype of the weights
-    is kept. Accepted: a state dict, bare or under `model`, `state_dict` or `model_state_dict`, with or without
+    The preset is "official"; widths, depths, kernels and classes are read from the tensors; the weights keep their
+    dtype. Accepted: a state dict, bare or under `model`, `state_dict` or `model_state_dict`, with or without
     `module.` and `_orig_mod.` prefixes; the whole network, or the encoder alone (its decoder is then left at
     initialisation). Any other gap is an error: nothing is loaded in part without being asked for.
 
@@ -75,12 +75,12 @@ def load_official(
         path_or_state_dict: file (`.pth`, `.pt`, `.safetensors`) or what is in it.
         num_classes: classes wanted; by default those of the weights. With another number, the last convolution is
             left at initialisation. Needed for an encoder alone.
-        in_channels: image channels wanted; by default those of the weights. See `inflate_input_kernels`; with 1, the
-            network computes what the official one does when it repeats one channel three times.
+        in_channels: image channels wanted; by default those of the weights. See `inflate_input_kernels`; with 1,
+            the network computes what the official one does when it repeats one channel three times.
         head_dim: width over heads; the tensors do not tell it.
-        trained_size: (height, width) in pixels at which the weights were trained; the tensors do not tell it. 224 is
-            the official default, CVC-ClinicDB was run at 256. At another size the network warns, because its legacy
-            layout ties the weights to the token grid; None: no warning.
+        trained_size: (height, width) in pixels at which the weights were trained; the tensors do not tell it. 224
+            is the official default, CVC-ClinicDB was run at 256. At another size the network warns, because its
+            legacy layout ties the weights to the token grid; None: no warning.
 
     Returns:
         The network, in training mode, and a report of used, reshaped, missing, ignored and unexpected tensors.
@@ -96,7 +96,8 @@ def load_official(
         (True, (), 'official')
     """
     if isinstance(path_or_state_dict, Mapping):
-        source, tensors = "state dict", state_dict_of(path_or_state_dict, "state dict")
+        source = "state dict"
+        tensors = _unwrap(_state_dict(dict(path_or_state_dict), source))
     else:
         path = Path(path_or_state_dict)
         source, tensors = path.name, read_foreign_weights(path)
@@ -119,9 +120,9 @@ def load_official(
 def inflate_input_kernels(weight: Tensor, in_channels: int) -> Tensor:
     """First-convolution kernels for another number of image channels (our choice).
 
-    Every new channel gets the sum of the old kernels over their channels, divided by the new number of channels: an
-    image whose channels are all equal gives the response it gave before. For one channel that is the sum of the RGB
-    kernels, exactly what repeating the channel three times computes.
+    Every new channel gets the sum of the old kernels over their channels, divided by the new number of channels:
+    an image whose channels are all equal gives the response it gave before. For one channel that is the sum of the
+    RGB kernels, exactly what repeating the channel three times computes.
 
     Args:
         weight: (out, old, height, width).
@@ -189,8 +190,8 @@ def _infer_sizes(tensors: dict[str, Tensor], source: str) -> dict[str, Any]:
             sizes["num_classes"] = tensors["seg.weight"].shape[0]
     except (KeyError, IndexError) as err:
         raise CheckpointError(
-            f"{source}: expected MSLAU-Net weights, {err.args[0]} is missing or has no such dimension; "
-            f"found {len(tensors)} tensors, the first is {next(iter(tensors))}"
+            f"{source}: expected MSLAU-Net weights, but {err.args[0]} is missing or cut; it has {len(tensors)} "
+            f"tensors, the first is {next(iter(tensors))}"
         ) from err
     return sizes
 
