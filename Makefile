@@ -67,7 +67,7 @@ test: $(INSTALLED) ## Run the fast tests; PKG=mslaunet (or shared, workspace) na
 lint: $(INSTALLED) ## Check format, style, types and the direction of imports
 	@$(BIN)/ruff format --check --quiet
 	$(BIN)/ruff check --quiet
-	$(BIN)/lint-imports --no-cache
+	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/mypy
 
 format: $(INSTALLED) ## Format the code and repair what can be repaired

@@ -1,0 +1,7 @@
+"""`python -m tryon_bench`."""
+
+from __future__ import annotations
+
+from .cli import app
+
+app()
