@@ -221,9 +221,8 @@ class MSLA(nn.Module):
         planes = tokens_to_map(tokens, grid, self.token_layout)
         groups = planes.chunk(len(self.branches), dim=1)
         local = torch.stack([self.get_submodule(b)(g) for b, g in zip(self.branches, groups, strict=True)], dim=1)
-        mixed = self.linear_attention(
-            local.flatten(3).transpose(2, 3)
-        )  # (B, G, N, dim / G), weights shared over G
+        # (B, G, N, C / G): one attention, the same weights for all scales
+        mixed = self.linear_attention(local.flatten(3).transpose(2, 3))
         mixed = mixed * self.scale_weights[:, None, None]
         fused = self.final_conv(mixed.transpose(2, 3).reshape(planes.shape))
         return map_to_tokens(fused, self.token_layout)
