@@ -184,7 +184,7 @@ class _Loop:
         lr = learning_rate(config, step, self.total)
         for group in state.optimizer.param_groups:
             group["lr"] = lr
-        statistics = [(b, b.clone()) for b in state.model.buffers() if b.is_floating_point()]
+        statistics = [(buffer, buffer.clone()) for buffer in state.model.buffers()]
         losses = self._agree(self._backward(batches))
         scaler.unscale_(state.optimizer)
         norm = self._clip()
