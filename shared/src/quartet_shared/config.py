@@ -170,16 +170,13 @@ def _describe(err: ValidationError, model: type[BaseModel]) -> list[str]:
 
 
 def _suggestion(dotted: str, model: type[BaseModel]) -> str:
+    """The same name in another table, or else a similar name in the same table, or else all names there."""
     known = list(_keys(model))
-    leaf = dotted.rpartition(".")[2]
-    near = [key for key in known if key.rpartition(".")[2] == leaf] or difflib.get_close_matches(dotted, known, 1)
-    return f", did you mean {near[0]!r}?" if near else f"; known here: {', '.join(_siblings(dotted, known))}"
-
-
-def _siblings(dotted: str, known: Sequence[str]) -> list[str]:
-    """Known names beside an unknown key."""
-    prefix = dotted[: len(dotted) - len(dotted.rpartition(".")[2])]
-    return sorted({key[len(prefix) :].partition(".")[0] for key in known if key.startswith(prefix)})
+    table, dot, leaf = dotted.rpartition(".")
+    here = [key.removeprefix(table + dot) for key in known if key.rpartition(".")[0] == table]
+    near = [key for key in known if key.rpartition(".")[2] == leaf]
+    near += [table + dot + name for name in difflib.get_close_matches(leaf, here, 1)]
+    return f", did you mean {near[0]!r}?" if near else f"; known here: {', '.join(sorted(here))}"
 
 
 def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
