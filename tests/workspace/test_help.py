@@ -1,0 +1,112 @@
+"""What every command of every package has in common: quick help, the same flags."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+import typer
+from tests.workspace.repository import PACKAGES
+
+HEAVY = ["torch", "monai", "transformers", "diffusers"]
+
+ASK_EVERY_HELP = """
+import json, sys
+from importlib import import_module
+from importlib.metadata import version
+import typer
+from typer.testing import CliRunner
+
+app = import_module(sys.argv[1] + ".cli").app
+def commands(command, path):
+    yield path
+    for name, child in getattr(command, "commands", {}).items():
+        yield from commands(child, [*path, name])
+asked = list(commands(typer.main.get_command(app), []))
+codes = [CliRunner().invoke(app, [*path, "--help"]).exit_code for path in asked]
+print(json.dumps({"asked": len(asked), "codes": codes, "loaded": [m for m in sys.argv[2:] if m in sys.modules]}))
+"""
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_help_of_every_command_imports_no_framework(name: str) -> None:
+    command = [sys.executable, "-c", ASK_EVERY_HELP, name, *HEAVY]
+    answer = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert answer["codes"] == [0] * answer["asked"]
+    assert answer["loaded"] == []
+
+
+# design.md: these mean the same wherever they occur. What a command has beside them is listed below, so that a new
+# flag is a decision and not an accident.
+COMMON = {
+    "--config",
+    "--set",
+    "--run-dir",
+    "--device",
+    "--seed",
+    "--resume",
+    "--json",
+    "--quiet",
+    "--debug",
+    "--help",
+}
+OWN = {
+    "mslaunet": {
+        "train": {"--epochs", "--max-minutes", "--allow"},
+        "predict": {"--model", "--out", "--batch-size"},
+        "evaluate": {"--empty"},
+        "info": {"--model"},
+        "convert": {"--num-classes", "--in-channels", "--trained-size"},
+        "synth": {"--cases", "--side"},
+        "demo": {"--max-minutes"},
+        "assets list": set(),
+        "assets fetch": {"--for"},
+        "assets verify": set(),
+    },
+    "cmcgns": {"": {"--version"}},
+    "tryon_bench": {"": {"--version"}},
+    "breastmri": {"": {"--version"}},
+}
+
+
+def flags(command: Any, path: str = "") -> dict[str, set[str]]:
+    """Long options of every command below `command`, by its path."""
+    children = getattr(command, "commands", None)
+    if children is None:
+        return {path: {flag for option in command.params for flag in option.opts if flag.startswith("--")}}
+    found: dict[str, set[str]] = {}
+    for name, child in children.items():
+        found |= flags(child, f"{path} {name}".strip())
+    return found
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_flags_are_the_common_ones_and_those_listed_here(name: str) -> None:
+    found = flags(typer.main.get_command(import_module(f"{name}.cli").app))
+    assert {command: options - COMMON for command, options in found.items()} == OWN[name]
+
+
+@pytest.mark.parametrize("name", [name for name in PACKAGES if "" not in OWN[name]])
+def test_every_command_answers_in_json_and_can_show_the_trace(name: str) -> None:
+    found = flags(typer.main.get_command(import_module(f"{name}.cli").app))
+    assert {command for command, options in found.items() if not options >= {"--json", "--debug"}} == set()
+
+
+@pytest.mark.parametrize("name", ["cmcgns", "tryon_bench", "breastmri"])
+@pytest.mark.parametrize("arguments", [[], ["train", "--epochs", "3"]], ids=["bare", "train"])
+def test_a_skeleton_says_in_one_line_that_it_is_not_built_and_fails(name: str, arguments: list[str]) -> None:
+    result = subprocess.run([sys.executable, "-m", name, *arguments], capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == f"{name.replace('_', '-')} is not built yet: version 0.2.0 brings it\n"
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_version_is_that_of_the_distribution(name: str) -> None:
+    dist = name.replace("_", "-")
+    result = subprocess.run([sys.executable, "-m", name, "--version"], capture_output=True, text=True)
+    assert result.stdout == f"{dist} {version(dist)}\n"
