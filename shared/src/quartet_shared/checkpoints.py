@@ -127,9 +127,7 @@ def load_model(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     weights = path / "model.safetensors" if path.is_dir() else path
     tensors = _read_tensors(weights)  # first, because it says best what is wrong with another kind of file
     if weights.name != "model.safetensors":
-        raise CheckpointError(
-            f"{weights.name}: expected model.safetensors in a directory with {_CONFIG} and {_SUMS}"
-        )
+        raise CheckpointError(f"{weights.name}: expected model.safetensors beside its {_CONFIG} and {_SUMS}")
     _verify(weights.parent)
     return tensors, _read_json(weights.parent / _CONFIG)
 
@@ -224,8 +222,15 @@ def _verify(directory: Path) -> None:
     sums = _read_json(directory / _SUMS)
     present = {path.name for suffix in ("json", "safetensors") for path in directory.glob(f"*.{suffix}")} - {_SUMS}
     for name in sorted(present | sums.keys()):
-        if name not in present or sha256_file(directory / name) != sums.get(name):
+        if name not in present or _sum(directory / name) != sums.get(name):
             raise CheckpointError(f"{directory.name}/{name}: SHA-256 differs from {_SUMS}: the file is damaged")
+
+
+def _sum(path: Path) -> str:
+    try:
+        return sha256_file(path)
+    except OSError as err:
+        raise CheckpointError(f"{path.parent.name}/{path.name}: cannot be read ({err.strerror})") from err
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import argparse
+import pickle
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from quartet_shared.errors import CheckpointError
+from quartet_shared.foreign import read_foreign_weights
+
+STATE = {"a.weight": torch.arange(6.0).reshape(2, 3).half(), "a.bias": torch.ones(2)}
+
+
+class Payload:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return exec, (f"open({str(self.path)!r}, 'w')",)
+
+
+def assert_is_state(tensors):
+    assert tensors.keys() == STATE.keys()
+    assert all(torch.equal(tensors[k], v) and tensors[k].dtype == v.dtype for k, v in STATE.items())
+
+
+@pytest.mark.parametrize("key", [None, "model", "state_dict", "model_state_dict"])
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod."])
+def test_state_dicts_are_found_and_unwrapped(tmp_path, key, prefix):
+    state = {prefix + k: v for k, v in STATE.items()}
+    torch.save(state if key is None else {key: state, "epoch": 3}, tmp_path / "w.pth")
+    assert_is_state(read_foreign_weights(tmp_path / "w.pth"))
+
+
+def test_a_prefix_that_only_some_names_have_is_part_of_the_name(tmp_path):
+    torch.save({"module.a": torch.ones(1), "b": torch.ones(1)}, tmp_path / "w.pt")
+    assert read_foreign_weights(tmp_path / "w.pt").keys() == {"module.a", "b"}
+
+
+def test_parameters_become_plain_tensors(tmp_path):
+    torch.save({k: torch.nn.Parameter(v) for k, v in STATE.items()}, tmp_path / "w.pt")
+    tensors = read_foreign_weights(tmp_path / "w.pt")
+    assert_is_state(tensors)
+    assert all(type(v) is torch.Tensor and not v.requires_grad for v in tensors.values())
+
+
+def test_the_old_format_of_torch_is_read(tmp_path):
+    torch.save(STATE, tmp_path / "w.pt", _use_new_zipfile_serialization=False)
+    assert_is_state(read_foreign_weights(tmp_path / "w.pt"))
+
+
+def test_safetensors_are_read(tmp_path):
+    save_file(STATE, tmp_path / "w.safetensors")
+    assert_is_state(read_foreign_weights(tmp_path / "w.safetensors"))
+
+
+@pytest.mark.parametrize("new_format", [True, False])
+@pytest.mark.parametrize("place", ["whole", "beside tensors", "nested"])
+def test_a_payload_is_refused_and_does_not_run(tmp_path, monkeypatch, new_format, place):
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
+    bomb = Payload(tmp_path / "ran")
+    content = {"whole": bomb, "beside tensors": {**STATE, "x": bomb}, "nested": {"model": STATE, "x": [bomb]}}
+    torch.save(content[place], tmp_path / "w.ckpt", _use_new_zipfile_serialization=new_format)
+    with pytest.raises(CheckpointError, match=r"^w\.ckpt: refused, .*\(UnpicklingError\)[^\n]*$"):
+        read_foreign_weights(tmp_path / "w.ckpt")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_the_payload_of_these_tests_would_run(tmp_path):
+    pickle.loads(pickle.dumps(Payload(tmp_path / "ran")))
+    assert (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("suffix", ["pt", "safetensors"])
+@pytest.mark.parametrize("content", [b"", b"<!doctype html>", b"PK\x03\x04 cut", b"\x80\x04\x95"])
+def test_damaged_files_are_refused(tmp_path, suffix, content):
+    path = tmp_path / f"w.{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=rf"^w\.{suffix}: [^\n]*$"):
+        read_foreign_weights(path)
+
+
+@pytest.mark.parametrize(
+    "content", [[torch.ones(1)], {}, {"model": {}}, {"a": 1}, {3: torch.ones(1)}, torch.ones(1)]
+)
+def test_what_is_no_state_dict_is_refused(tmp_path, content):
+    torch.save(content, tmp_path / "w.pt")
+    with pytest.raises(CheckpointError, match="expected a state dict of tensors"):
+        read_foreign_weights(tmp_path / "w.pt")
+
+
+def test_objects_of_other_packages_are_refused(tmp_path):
+    torch.save({"model": STATE, "args": argparse.Namespace(lr=1)}, tmp_path / "w.pt")
+    with pytest.raises(CheckpointError, match="refused"):
+        read_foreign_weights(tmp_path / "w.pt")
+
+
+def test_a_missing_file_is_an_error(tmp_path):
+    with pytest.raises(CheckpointError, match=r"absent\.pt: expected a weight file"):
+        read_foreign_weights(tmp_path / "absent.pt")
