@@ -211,7 +211,7 @@ class RunDir:
 
     def _refuse_or_warn(self, message: str) -> None:
         if not self._allow_change:
-            raise ConfigError(f"{message}; undo the change, choose another --run-dir, or allow the change")
+            raise ConfigError(f"{message}; undo the change, choose another --run-dir, or go on with --allow")
         log.warning("%s (allowed)", message)
 
     def _release_lock(self) -> None:
