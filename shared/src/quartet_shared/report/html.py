@@ -65,13 +65,15 @@ class Figure:
     caption: str
     alt: str
 
+    def __post_init__(self) -> None:
+        if isinstance(self.image, bytes) and not self.image.startswith(_PNG):
+            raise ConfigError(f"report figure: expected PNG bytes or SVG text, got bytes {self.image[:8]!r}")
+
     @property
     def source(self) -> str:
         """The picture as a data address. An SVG inside `img` runs no script and loads nothing."""
         if isinstance(self.image, str):
             return "data:image/svg+xml;base64," + base64.b64encode(self.image.encode()).decode()
-        if not self.image.startswith(_PNG):
-            raise ConfigError(f"report figure: expected PNG bytes or SVG text, got bytes {self.image[:8]!r}")
         return "data:image/png;base64," + base64.b64encode(self.image).decode()
 
     @property
@@ -108,9 +110,6 @@ def render_report(title: str, sections: Sequence[Section], *, note: str = "") ->
 
     Returns:
         An HTML document, light or dark as the reader's system asks, readable at 360 px and on paper.
-
-    Raises:
-        ConfigError: a figure is neither PNG nor SVG.
 
     Example:
         >>> "&lt;img&gt;" in render_report("demo", [Section("case <img>", text="fine")])
