@@ -14,14 +14,15 @@ MEMBERS = [name.replace("_", "-") for name in (*PACKAGES, "quartet_shared")]
 
 # Runs in the environment; prints what a forgotten link to this repository would betray.
 LOOK = """
-import hashlib, importlib, json, sys
+import hashlib, importlib, importlib.util, json, sys
 from pathlib import Path
 package = importlib.import_module(sys.argv[1])
 shared = importlib.import_module(sys.argv[1] + "._shared")
 root = Path(shared.__file__).parent
 files = sorted(p for p in root.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
 sums = {p.relative_to(root).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
-print(json.dumps({"package": package.__file__, "shared": sums, "alone": importlib.util.find_spec("quartet_shared") is None}))
+alone = importlib.util.find_spec("quartet_shared") is None
+print(json.dumps({"package": package.__file__, "shared": sums, "alone": alone}))
 """
 
 # A random tiny network on one image: the wheel computes, with all that it imports to do so.
@@ -33,8 +34,8 @@ with torch.inference_mode():
 """
 
 
-def make_environment(folder: Path, link: str) -> Path:
-    """An environment with the third-party packages of this one, hard-linked (or by symlink), and none of ours.
+def make_environment(folder: Path) -> Path:
+    """An environment with the third-party packages of this one, hard-linked, and none of ours.
 
     Returns:
         Its interpreter.
@@ -44,7 +45,9 @@ def make_environment(folder: Path, link: str) -> Path:
     [source] = Path(sys.prefix).glob("lib/python*/site-packages")
     ours = tuple(name.replace("-", "_") for name in MEMBERS)
     entries = [e for e in source.iterdir() if not e.name.lower().removeprefix("_editable_impl_").startswith(ours)]
-    subprocess.run(["cp", "--archive", link, "--target-directory", str(target), *map(str, entries)], check=True)
+    subprocess.run(
+        ["cp", "--archive", "--link", "--target-directory", str(target), *map(str, entries)], check=True
+    )
     return folder / "bin/python"
 
 

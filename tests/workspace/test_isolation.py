@@ -23,7 +23,7 @@ FORMS = ("wheel", "sdist", "folder", "editable", "git")
 def environment() -> Iterator[Path]:
     """One environment per worker, beside this one, because hard links do not cross file systems."""
     with tempfile.TemporaryDirectory(prefix="isolated-", dir=sys.prefix) as folder:
-        yield make_environment(Path(folder), "--link")
+        yield make_environment(Path(folder))
 
 
 @pytest.fixture(scope="module")
@@ -61,13 +61,13 @@ def requirement(request: pytest.FixtureRequest, form: str, name: str) -> list[st
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", PACKAGES)
 def test_package_runs_alone(
-    environment: Path, requirement: list[str], form: str, name: str, tmp_path: Path
+    environment: Path, checkout: Path, requirement: list[str], form: str, name: str
 ) -> None:
     dist = name.replace("_", "-")
     pip(environment, "install", "--no-deps", "--no-build-isolation", *requirement)
     try:
         look = json.loads(run(environment, "-I", "-c", LOOK, name))
-        assert look["shared"] == sums(clone(tmp_path / "same") / "shared/src/quartet_shared")
+        assert look["shared"] == sums(checkout / "shared/src/quartet_shared")
         assert look["alone"], "quartet_shared must not be needed"
         assert not Path(look["package"]).is_relative_to(ROOT / "packages")
         assert "Usage" in run(environment, str(environment.with_name(dist)), "--help")
