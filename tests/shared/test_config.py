@@ -107,7 +107,10 @@ def test_all_errors_come_in_one_line() -> None:
         ("optim.steps=0", "optim.steps: Input should be greater than or equal to 1 (got 0)"),
         ("optim..lr=1", "--set expects KEY=VALUE"),
         ("=1", "--set expects KEY=VALUE"),
-        ("name=[" + "1, " * 100 + "]", "..."),
+        ("name=[" + "1, " * 100 + "]", "name: Input should be a valid string (got [1, 1, 1, 1, 1, 1, ...])"),
+        ("flip=" + "[" * 5000, "flip: Input should be a valid boolean"),
+        ("flip=" + "9" * 5000, "flip: Input should be a valid boolean"),
+        ("optim.lr." + ".".join("a" * 5000) + "=1", "optim.lr: Input should be a valid number"),
     ],
 )
 def test_a_wrong_set_says_what_is_expected(text: str, message: str) -> None:

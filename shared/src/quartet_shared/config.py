@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+import reprlib
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -73,7 +74,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as err:
         raise ConfigError(f"config file {path.name!r} cannot be read: {err.strerror}; check the path") from err
-    except ValueError as err:  # broken TOML, broken UTF-8 or an absurdly long number
+    except (ValueError, RecursionError) as err:  # broken TOML or UTF-8, an absurdly long number or deep list
         raise ConfigError(f"config file {path.name!r} is not TOML: {err}; correct that place") from err
 
 
@@ -136,7 +137,7 @@ def _parse_value(text: str) -> Any:
     """A TOML value where the text is one (number, boolean, quoted text, list, table), else the text itself."""
     try:
         document = tomllib.loads(f"value = {text}")
-    except ValueError:  # TOMLDecodeError, or a number too long for Python
+    except (ValueError, RecursionError):  # not TOML, or a number too long or a list too deep for Python
         return text
     value = document.pop("value")
     # A line break in the text could start further keys; a bare date is more likely meant as a name.
@@ -163,8 +164,7 @@ def _describe(err: ValidationError, model: type[BaseModel]) -> list[str]:
         elif problem["type"] == "missing":
             phrases.append(f"{where}: a value is required, for example --set {where}=...")
         else:
-            received = repr(problem["input"])
-            received = received if len(received) <= 60 else f"{received[:57]}..."
+            received = reprlib.repr(problem["input"])  # short, however long or deep the value is
             phrases.append(f"{where}: {_one_line(problem['msg'])} (got {received})" if where else problem["msg"])
     return phrases
 
