@@ -99,14 +99,15 @@ def test_legacy_merge_joins_tokens_of_one_head():
 
 
 @pytest.mark.parametrize("axes", AXES)
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_softmax_runs_in_float32_whatever_the_input(dtype, axes):
-    """In half precision 100,000 exponentials would not add up; the result must be that of float32."""
-    q, k, v = (torch.randn(3, 1, 100_000, 4, generator=seeded()) * 4).to(dtype)
+@pytest.mark.parametrize(("dtype", "ulp"), [(torch.bfloat16, 2**-8), (torch.float16, 2**-11)])
+def test_half_precision_gives_the_exact_result_rounded(dtype, ulp, axes):
+    """20,000 tokens: weights near 5e-5 would be coarse float16 numbers, and their sums coarser still."""
+    q, k, v = (torch.randn(3, 1, 20_000, 4, generator=seeded()) * 2).to(dtype)
+    v = v + 100
     half = linear_attention(q, k, v, softmax=axes)
     exact = linear_attention(q.double(), k.double(), v.double(), softmax=axes)
     assert half.dtype == dtype
-    assert (half.double() - exact).abs().max() < 0.02 * exact.abs().max()
+    assert (half.double() - exact).abs().max() < 1.1 * ulp * exact.abs().max()
 
 
 def shifted_blob(grid, dim, shift):

@@ -67,7 +67,8 @@ def linear_attention(
     each output token is a convex mix of the values. "swapped" normalises Q over the tokens and K over the channels
     (the official code): the columns of the implied N x N matrix sum to 1, its rows do not.
 
-    Softmaxes run in float32 or better, whatever the input.
+    Runs in float32 or better: a softmax over many tokens has weights below the smallest normal float16. (Autocast
+    still lowers the two products.)
 
     Args:
         q: queries (..., H, N, E).
@@ -87,9 +88,8 @@ def linear_attention(
     """
     q_axis, k_axis = (-1, -2) if softmax == "efficient" else (-2, -1)
     precise = torch.promote_types(v.dtype, torch.float32)
-    q = q.softmax(q_axis, dtype=precise).to(v.dtype)
-    k = k.softmax(k_axis, dtype=precise).to(v.dtype)
-    out = q @ (k.transpose(-2, -1) @ v)  # (..., H, N, E)
+    q, k = q.softmax(q_axis, dtype=precise), k.softmax(k_axis, dtype=precise)
+    out = (q @ (k.transpose(-2, -1) @ v.to(precise))).to(v.dtype)  # (..., H, N, E)
     *lead, heads, tokens, width = out.shape
     if head_merge == "concat":
         out = out.transpose(-3, -2)
