@@ -28,6 +28,34 @@ _LINES = (
 _INK = "#123456"  # a colour nobody else uses, replaced by the reader's text colour
 
 
+def overlay_rgb(
+    image: NDArray[np.floating], mask: NDArray[np.integer], *, alpha: float = 0.4, outline: bool = True
+) -> NDArray[np.floating]:
+    """Colour the classes of a mask over an image. Class 0 stays uncoloured, class k takes `PALETTE[k - 1]`.
+
+    Args:
+        image: (H, W) or (H, W, 3), in [0, 1]; values outside are clipped, NaN is black.
+        mask: (H, W) class ids from 0 up.
+        alpha: opacity of the areas, 0 to 1.
+        outline: draw the border pixels of each area opaque.
+
+    Returns:
+        (H, W, 3) in [0, 1].
+
+    Raises:
+        DataError: shapes differ.
+    """
+    import numpy as np
+
+    if image.shape[:2] != mask.shape:
+        raise DataError(f"overlay: image is {image.shape[:2]} and mask is {mask.shape}; both must be (H, W)")
+    rgb = np.broadcast_to(image[..., None] if image.ndim == 2 else image, (*mask.shape, 3))
+    colours = np.array([tuple(bytes.fromhex(colour[1:])) for colour in PALETTE]) / 255
+    painted = colours[(mask - 1) % len(PALETTE)]
+    weight = np.where(mask > 0, np.where(_border(mask) & outline, 1.0, alpha), 0.0)[..., None]
+    return np.clip(np.nan_to_num(rgb), 0, 1) * (1 - weight) + painted * weight
+
+
 def overlay_png(
     image: NDArray[np.floating],
     mask: NDArray[np.integer],
@@ -36,17 +64,14 @@ def overlay_png(
     alpha: float = 0.4,
     outline: bool = True,
 ) -> bytes:
-    """Colour the classes of a mask over an image. Class 0 stays uncoloured, class k takes `PALETTE[k - 1]`.
+    """Draw `overlay_rgb` as a PNG file of the image's own size.
 
     Args:
-        image: (H, W) or (H, W, 3), in [0, 1]; values outside are clipped, NaN is black.
+        image: see `overlay_rgb`.
         mask: (H, W) class ids in [0, num_classes).
         num_classes: with background.
-        alpha: opacity of the areas, 0 to 1.
-        outline: draw the border pixels of each area opaque.
-
-    Returns:
-        A PNG file of the image's own size.
+        alpha: see `overlay_rgb`.
+        outline: see `overlay_rgb`.
 
     Raises:
         DataError: shapes differ, or the mask holds ids outside the classes.
@@ -54,15 +79,9 @@ def overlay_png(
     import numpy as np
     from PIL import Image
 
-    if image.shape[:2] != mask.shape:
-        raise DataError(f"overlay: image is {image.shape[:2]} and mask is {mask.shape}; both must be (H, W)")
     if mask.size and not 0 <= mask.min() <= mask.max() < num_classes:
         raise DataError(f"overlay: mask holds ids {mask.min()} to {mask.max()}, expected 0 to {num_classes - 1}")
-    rgb = np.broadcast_to(image[..., None] if image.ndim == 2 else image, (*mask.shape, 3))
-    colours = np.array([tuple(bytes.fromhex(colour[1:])) for colour in PALETTE]) / 255
-    painted = colours[(mask - 1) % len(PALETTE)]
-    weight = np.where(mask > 0, np.where(_border(mask) & outline, 1.0, alpha), 0.0)[..., None]
-    pixels = np.clip(np.nan_to_num(rgb), 0, 1) * (1 - weight) + painted * weight
+    pixels = overlay_rgb(image, mask, alpha=alpha, outline=outline)
     out = io.BytesIO()
     Image.fromarray(np.rint(pixels * 255).astype(np.uint8)).save(out, format="PNG")
     return out.getvalue()

@@ -1,0 +1,1 @@
+"""Data sets as they lie on disk, turned into cases and slices: one file per layout."""

@@ -1,0 +1,153 @@
+"""Training slices: every case is prepared once, kept as arrays on disk and read through memory maps."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .._shared.errors import DataError
+from .._shared.files import atomic_path, sha256_file
+from .._shared.logs import get_logger, progress
+from ..preprocess import Preprocessing, resize_labels, resize_planes
+from .dataset import Case, Dataset
+from .loading import LoadedCase, load_case
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class PreparedCase:
+    """A case on the network's grid: memory-mapped image (C, D, H, W) in [-1, 1] and mask (D, H, W)."""
+
+    case_id: str
+    sha256: str
+    image: np.ndarray
+    mask: np.ndarray
+
+
+@dataclass(frozen=True)
+class PreparedCases:
+    """All usable cases, and why the others were left out."""
+
+    cases: tuple[PreparedCase, ...]
+    excluded: dict[str, str]
+
+
+def prepare_cases(
+    dataset: Dataset, plan: Preprocessing, cache: Path, *, max_excluded_fraction: float, quiet: bool = False
+) -> PreparedCases:
+    """Bring every training case to the network's grid, once; a second call reads the cache.
+
+    A case that cannot be read is left out with its reason, unless more than `max_excluded_fraction` of them fail.
+
+    Raises:
+        DataError: too many cases cannot be read (or the only one).
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    prepared: list[PreparedCase] = []
+    excluded: dict[str, str] = {}
+    with progress(len(dataset.training), "preparing cases", quiet=quiet) as bar:
+        for case in dataset.training:
+            try:
+                prepared.append(_prepare_case(case, dataset, plan, cache))
+            except DataError as err:
+                excluded[case.case_id] = str(err)
+                log.warning("excluded: %s", err)
+            bar.update()
+    if not prepared or len(excluded) > max_excluded_fraction * len(dataset.training):
+        first = next(iter(excluded.values()))
+        raise DataError(
+            f"{len(excluded)} of {len(dataset.training)} training cases are unusable; the first: {first}"
+        )
+    return PreparedCases(tuple(prepared), excluded)
+
+
+def prepare_arrays(loaded: LoadedCase, plan: Preprocessing) -> tuple[np.ndarray, np.ndarray]:
+    """Bring a loaded case with a mask to the network's grid: image (C, D, H, W) float32, mask (D, H, W)."""
+    if loaded.mask is None:
+        raise DataError("a training case needs a mask")
+    size = plan.plane_size(loaded.mask.shape[1:], loaded.spacing_mm[1:])
+    image = resize_planes(plan.normalise(loaded.image), size)
+    return image, resize_labels(loaded.mask, size)
+
+
+def _prepare_case(case: Case, dataset: Dataset, plan: Preprocessing, cache: Path) -> PreparedCase:
+    if case.mask is None:
+        raise DataError(f"{case.images[0].name}: a training case needs a mask")
+    digest = hashlib.sha256(plan.model_dump_json().encode())
+    for path in (*case.images, case.mask):
+        digest.update(sha256_file(path).encode())
+    sha256 = digest.hexdigest()
+    image_path, mask_path = cache / f"{sha256[:24]}-image.npy", cache / f"{sha256[:24]}-mask.npy"
+    if not (image_path.exists() and mask_path.exists()):
+        loaded = load_case(
+            case, num_channels=plan.num_channels, num_classes=len(dataset.classes), mask_values=dataset.mask_values
+        )
+        image, mask = prepare_arrays(loaded, plan)
+        for path, array in ((image_path, image), (mask_path, mask.astype(np.uint16))):
+            with atomic_path(path) as temporary:
+                np.save(temporary, array, allow_pickle=False)
+    return PreparedCase(
+        case.case_id, sha256, np.load(image_path, mmap_mode="r"), np.load(mask_path, mmap_mode="r")
+    )
+
+
+@dataclass(frozen=True)
+class SliceSplit:
+    """Indices (case, slice) for training and validation, and how they were split."""
+
+    train: tuple[tuple[int, int], ...]
+    validation: tuple[tuple[int, int], ...]
+    by: str
+
+
+def split_slices(cases: Sequence[PreparedCase], *, by: str, fraction: float, block: int, seed: int) -> SliceSplit:
+    """Keep a part for validation: whole cases, or blocks of neighbouring slices where cases are too few.
+
+    Blocks are the weak choice: slices of one patient resemble each other, so the score shows fitting, not
+    generalisation. One slice on either side of a held-out block is used by nobody.
+
+    Args:
+        cases: the prepared cases.
+        by: "cases", "slices" or "auto" (cases from five on).
+        fraction: part kept for validation, in (0, 1).
+        block: slices per held-out block.
+        seed: decides which cases are kept.
+
+    Raises:
+        DataError: nothing is left for training or for validation.
+    """
+    if by == "auto":
+        by = "cases" if len(cases) >= 5 else "slices"
+    split = _by_cases(cases, fraction, seed) if by == "cases" else _by_slices(cases, fraction, block)
+    if not split.train or not split.validation:
+        raise DataError(
+            f"split by {by}: {len(split.train)} training and {len(split.validation)} validation slices from "
+            f"{len(cases)} cases; add cases, or change data.split, data.validation_fraction or data.block_slices"
+        )
+    return split
+
+
+def _by_cases(cases: Sequence[PreparedCase], fraction: float, seed: int) -> SliceSplit:
+    order = np.random.Generator(np.random.Philox(key=seed)).permutation(len(cases))
+    held_out = {int(i) for i in order[: max(1, round(len(cases) * fraction))]}
+    pairs = [(c, z) for c, case in enumerate(cases) for z in range(case.mask.shape[0])]
+    train = tuple(pair for pair in pairs if pair[0] not in held_out)
+    return SliceSplit(train, tuple(pair for pair in pairs if pair[0] in held_out), "cases")
+
+
+def _by_slices(cases: Sequence[PreparedCase], fraction: float, block: int) -> SliceSplit:
+    every = max(2, round(1 / fraction))
+    train, validation = [], []
+    for c, case in enumerate(cases):
+        held_out = {z for z in range(case.mask.shape[0]) if (z // block) % every == every // 2}
+        for z in range(case.mask.shape[0]):
+            if z in held_out:
+                validation.append((c, z))
+            elif not {z - 1, z + 1} & held_out:
+                train.append((c, z))
+    return SliceSplit(tuple(train), tuple(validation), "slices")

@@ -1,0 +1,96 @@
+"""The four methods of the demo's table, trained and untrained, under one interface."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from .._shared.checkpoints import load_model, load_strict
+from .._shared.engine.config import TrainConfig
+from .._shared.engine.device import resolve_device
+from ..baselines import AllBackground, PadToMultiple, fit_nearest_mean, monai_unet
+from ..config import Config, DataConfig, ModelConfig
+from ..predict import Predictor, load_predictor
+from ..train import TrainingData, train
+
+OURS, UNET, NEAREST, BACKGROUND = "MSLAU-Net (ours)", "MONAI UNet", "nearest mean intensity", "all background"
+
+
+@dataclass(frozen=True)
+class Method:
+    """One line of the demo's table; `steps` is None where nothing is trained by gradient."""
+
+    name: str
+    predictor: Predictor
+    parameters: int
+    steps: int | None
+
+
+def demo_config(dataset: Path, max_minutes: float, seed: int) -> Config:
+    """Settings of both networks: a 3 mm grid, whole slices in a 128 px window, a fixed training time.
+
+    The learning rate stays constant and the moving average of the weights takes the part of a decay, because a
+    schedule over steps would not know how many of them fit into the time.
+    """
+    return Config(
+        data=DataConfig(root=dataset, pixel_mm=3.0, side_px=128, split="slices", block_slices=4),
+        model=ModelConfig(variant="small", preset="corrected"),
+        train=TrainConfig(
+            max_steps=100_000,
+            max_minutes=max_minutes,
+            batch_size=8,
+            lr=2e-3,
+            schedule="constant",
+            warmup_steps=20,
+            clip_norm=1.0,
+            ema_decay=0.98,
+            validate_every=50,
+            checkpoint_every=200,
+            monitor="dice",
+            seed=seed,
+        ),
+    )
+
+
+def train_ours(config: Config, run_dir: Path, *, device: str, resume: bool, quiet: bool) -> Method:
+    """Train MSLAU-Net and take its best weights."""
+    result = train(config, run_dir, device=device, resume=resume and run_dir.exists(), quiet=quiet)
+    predictor = load_predictor(run_dir, device=device)
+    return Method(OURS, predictor, _count_parameters(predictor.model), result.step)
+
+
+def train_unet(
+    config: Config, data: TrainingData, run_dir: Path, *, device: str, resume: bool, quiet: bool
+) -> Method:
+    """Train a MONAI UNet on the same slices in the same order for the same time, and take its best weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.train.seed)
+        unet = monai_unet(in_channels=data.plan.num_channels, num_classes=len(data.dataset.classes))
+    result = train(config, run_dir, device=device, resume=resume and run_dir.exists(), quiet=quiet, model=unet)
+    tensors, _ = load_model(run_dir / "checkpoints" / "best")
+    load_strict(unet, tensors, run_dir.name)
+    predictor = _predictor(PadToMultiple(unet, 8), data, resolve_device(device))
+    return Method(UNET, predictor, _count_parameters(unet), result.step)
+
+
+def trivial_methods(data: TrainingData, device: torch.device) -> list[Method]:
+    """What needs no training: nearest mean intensity, and background everywhere."""
+    cases = data.cases.cases
+    slices = ((cases[c].image[:, z], cases[c].mask[z]) for c, z in data.split.train)
+    nearest = fit_nearest_mean(slices, len(data.dataset.classes))
+    background = AllBackground(len(data.dataset.classes))
+    return [
+        Method(NEAREST, _predictor(nearest, data, device), 0, None),
+        Method(BACKGROUND, _predictor(background, data, device), 0, None),
+    ]
+
+
+def _predictor(model: nn.Module, data: TrainingData, device: torch.device) -> Predictor:
+    return Predictor(model.eval().to(device), data.plan, dict(data.dataset.classes), {}, device)
+
+
+def _count_parameters(model: nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)

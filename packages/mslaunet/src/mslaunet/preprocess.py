@@ -1,0 +1,91 @@
+"""From a loaded case to the network's grid and back. The plan is data: it travels with the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+
+from ._shared.config import FrozenModel
+from .config import DataConfig
+from .data.dataset import Dataset
+
+
+class Preprocessing(FrozenModel):
+    """How intensities and pixels were prepared in training, so that prediction does the same.
+
+    Equation (our choice): window: 2 (clip(x, low, high) - low) / (high - low) - 1. zscore: clip to the 0.5 and 99.5
+    percentiles of the case, then (x - mean) / (3 sd), clipped to [-1, 1]. unit: 2 x - 1 for x in [0, 1].
+    """
+
+    intensity: Literal["window", "zscore", "unit"]
+    window_low: float = -125.0
+    window_high: float = 275.0
+    pixel_mm: float | None = Field(None, gt=0)
+    num_channels: int = Field(ge=1)
+
+    def normalise(self, image: np.ndarray) -> np.ndarray:
+        """(C, D, H, W) raw intensities -> float32 in [-1, 1]."""
+        if self.intensity == "window":
+            span = self.window_high - self.window_low
+            return ((image.clip(self.window_low, self.window_high) - self.window_low) * (2 / span) - 1).astype(
+                np.float32
+            )
+        if self.intensity == "unit":
+            return (image * 2 - 1).astype(np.float32)
+        return np.stack([_zscore(channel) for channel in image])
+
+    def plane_size(self, shape: Sequence[int], spacing_mm: Sequence[float]) -> tuple[int, int]:
+        """Size (H, W) on the network's grid of a slice of `shape` (H, W) and (row, column) spacing."""
+        height, width = shape
+        if self.pixel_mm is None:
+            return height, width
+        row, column = spacing_mm
+        return max(1, round(height * row / self.pixel_mm)), max(1, round(width * column / self.pixel_mm))
+
+
+def plan_preprocessing(dataset: Dataset, config: DataConfig) -> Preprocessing:
+    """Resolve the automatic choices for a data set."""
+    intensity = config.intensity
+    if intensity == "auto":
+        is_ct = all(name.upper() == "CT" for name in dataset.channels)
+        intensity = "unit" if not dataset.is_volumetric else "window" if is_ct else "zscore"
+    return Preprocessing(
+        intensity=intensity,
+        window_low=config.window_low,
+        window_high=config.window_high,
+        pixel_mm=config.pixel_mm if dataset.is_volumetric else None,
+        num_channels=len(dataset.channels),
+    )
+
+
+def resize_planes(planes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize slices (C, D, H, W) bilinearly to `size`, averaging when shrinking (no aliasing)."""
+    if planes.shape[-2:] == size:
+        return planes
+    tensor = torch.from_numpy(np.ascontiguousarray(planes))
+    return F.interpolate(tensor, size=size, mode="bilinear", antialias=True).numpy()
+
+
+def resize_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize label slices (D, H, W) to `size`, nearest pixel centre.
+
+    scipy.ndimage.zoom is not used: from 512 to 224 it zeroes the last row and column (specs, row T5).
+    """
+    if labels.shape[-2:] == size:
+        return labels
+    tensor = torch.from_numpy(labels.astype(np.float32))[None]
+    return F.interpolate(tensor, size=size, mode="nearest-exact")[0].numpy().astype(labels.dtype)
+
+
+def _zscore(channel: np.ndarray) -> np.ndarray:
+    low, high = np.percentile(channel, (0.5, 99.5))
+    clipped = channel.clip(low, high)
+    spread = 3 * float(clipped.std())
+    if spread == 0:
+        return np.zeros_like(channel, dtype=np.float32)
+    return ((clipped - clipped.mean()) / spread).clip(-1, 1).astype(np.float32)

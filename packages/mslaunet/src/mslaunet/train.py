@@ -1,0 +1,141 @@
+"""Data set in, run directory with the best and last weights out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ._shared.config import to_toml
+from ._shared.engine.distributed import main_process_first
+from ._shared.engine.loop import FitResult, fit
+from ._shared.logs import get_logger
+from ._shared.runs import RunDir
+from .config import Config
+from .data.dataset import Dataset, open_dataset
+from .data.slices import PreparedCases, SliceSplit, prepare_cases, split_slices
+from .model import MSLAUNet
+from .preprocess import Preprocessing, plan_preprocessing
+from .task import SegmentationTask, saved_config
+
+log = get_logger(__name__)
+
+# These change how long a run lasts or where it computes, not what it computes.
+MUTABLE = ("train.max_minutes", "train.workers", "train.log_every", "train.keep")
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """A data set made ready for training."""
+
+    dataset: Dataset
+    plan: Preprocessing
+    cases: PreparedCases
+    split: SliceSplit
+
+
+def prepare_training(dataset: Dataset, config: Config, cache: Path, *, quiet: bool = False) -> TrainingData:
+    """Bring the cases of a data set to the network's grid and split them."""
+    plan = plan_preprocessing(dataset, config.data)
+    with main_process_first():
+        cases = prepare_cases(
+            dataset, plan, cache, max_excluded_fraction=config.data.max_excluded_fraction, quiet=quiet
+        )
+    split = split_slices(
+        cases.cases,
+        by=config.data.split,
+        fraction=config.data.validation_fraction,
+        block=config.data.block_slices,
+        seed=config.train.seed,
+    )
+    if split.by == "slices":
+        log.warning("validation slices come from the training cases: the score shows fitting, not generalisation")
+    return TrainingData(dataset, plan, cases, split)
+
+
+def build_model(config: Config, *, num_classes: int, in_channels: int) -> MSLAUNet:
+    """The network of a configuration, its initial weights decided by the seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.train.seed)
+        return MSLAUNet.variant(
+            config.model.variant,
+            num_classes=num_classes,
+            in_channels=in_channels,
+            preset=config.model.preset,
+            drop_path=config.model.drop_path,
+            dropout=config.model.dropout,
+        )
+
+
+def build_task(config: Config, data: TrainingData, model: nn.Module | None = None) -> SegmentationTask:
+    """The task for the shared loop; `model` replaces the configured network (for baselines)."""
+    architecture: Mapping[str, Any] = {}
+    if model is None:
+        model = build_model(config, num_classes=len(data.dataset.classes), in_channels=data.plan.num_channels)
+        architecture = model.config
+    saved = saved_config(architecture, data.plan, data.dataset.classes, data.dataset.mask_values)
+    return SegmentationTask(model, data.cases, data.split, config, saved)
+
+
+def train(
+    config: Config,
+    run_dir: Path,
+    *,
+    device: str = "auto",
+    resume: bool = False,
+    allow_config_change: bool = False,
+    quiet: bool = False,
+    model: nn.Module | None = None,
+) -> FitResult:
+    """Train until the steps, the minutes or the patience are used up; safe to kill at any time.
+
+    Args:
+        config: the run's settings.
+        run_dir: where everything is written.
+        device: "auto", "cpu", "cuda", ...
+        resume: continue the run in `run_dir`, bit-exact.
+        allow_config_change: continue although the settings differ.
+        quiet: no progress.
+        model: a network to train instead of the configured one (B, C, H, W) -> (B, K, H, W).
+
+    Raises:
+        ConfigError: the directory holds another run, or the settings changed.
+        DataError: the data set cannot be used.
+        ResourceError: no memory, disk or device.
+        NumericsError: the loss is not finite more often than allowed.
+    """
+    dataset = open_dataset(config.data.root, config.data.layout, config.data.classes)
+    with RunDir.open(
+        run_dir,
+        config_toml=to_toml(config),
+        resume=resume,
+        allow_config_change=allow_config_change,
+        mutable=MUTABLE,
+    ) as run:
+        data = prepare_training(dataset, config, run.path / "cache", quiet=quiet)
+        run.write_data(describe_data(data))
+        task = build_task(config, data, model)
+        return fit(task, config.train, run, device=device, resume=resume, quiet=quiet)
+
+
+def describe_data(data: TrainingData) -> dict[str, Any]:
+    """What went into a run: hashes of the cases, their roles, and the excluded ones with reasons."""
+    roles: dict[str, set[str]] = {}
+    for role, places in (("train", data.split.train), ("validation", data.split.validation)):
+        for index, _ in places:
+            roles.setdefault(data.cases.cases[index].case_id, set()).add(role)
+    return {
+        "layout": data.dataset.layout,
+        "classes": {str(k): v for k, v in data.dataset.classes.items()},
+        "preprocessing": data.plan.model_dump(),
+        "split": {"by": data.split.by, "train": len(data.split.train), "validation": len(data.split.validation)},
+        "cases": [
+            {"case_id": case.case_id, "sha256": case.sha256, "roles": sorted(roles.get(case.case_id, ()))}
+            for case in data.cases.cases
+        ],
+        "excluded": data.cases.excluded,
+    }

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mslaunet.config import DataConfig
+from mslaunet.data.dataset import Case, Dataset
+from mslaunet.preprocess import Preprocessing, plan_preprocessing, resize_labels, resize_planes
+
+
+def _dataset(channels: tuple[str, ...], name: str) -> Dataset:
+    return Dataset(Path(), "nnunet", {0: "background", 1: "organ"}, channels, (Case("a", (Path(name),)),))
+
+
+@pytest.mark.parametrize(
+    ("channels", "name", "expected"),
+    [(("CT",), "a.nii.gz", "window"), (("T1", "T2"), "a.nii.gz", "zscore"), (("red",) * 3, "a.png", "unit")],
+)
+def test_automatic_intensity(channels: tuple[str, ...], name: str, expected: str) -> None:
+    plan = plan_preprocessing(_dataset(channels, name), DataConfig(root=Path(), pixel_mm=2.0))
+    assert plan.intensity == expected
+    assert plan.pixel_mm == (None if name.endswith("png") else 2.0)
+
+
+def test_window_maps_its_ends_to_the_ends_of_the_range() -> None:
+    plan = Preprocessing(intensity="window", num_channels=1)
+    values = np.array([-1000, -125, 75, 275, 3000], np.float32).reshape(1, 1, 1, 5)
+    assert plan.normalise(values).ravel().tolist() == [-1, -1, 0, 1, 1]
+
+
+def test_a_constant_case_gives_zeros_not_nan() -> None:
+    plan = Preprocessing(intensity="zscore", num_channels=1)
+    assert np.array_equal(plan.normalise(np.full((1, 2, 3, 3), 7, np.float32)), np.zeros((1, 2, 3, 3)))
+
+
+def test_plane_size_follows_the_spacing() -> None:
+    plan = Preprocessing(intensity="window", num_channels=1, pixel_mm=3.0)
+    assert plan.plane_size((512, 400), (0.703125, 1.5)) == (120, 200)
+
+
+def test_resizing_keeps_the_last_row_and_column() -> None:
+    """scipy.ndimage.zoom zeroes them from 512 to 224 (row T5 of the spec)."""
+    labels = resize_labels(np.ones((1, 512, 512), np.uint8), (224, 224))
+    planes = resize_planes(np.ones((1, 1, 512, 512), np.float32), (224, 224))
+    assert labels.min() == 1
+    assert planes.min() == pytest.approx(1)
+
+
+def test_labels_survive_a_round_trip_of_an_integer_factor() -> None:
+    labels = np.random.default_rng(0).integers(0, 5, (2, 16, 16)).astype(np.uint8)
+    assert np.array_equal(resize_labels(resize_labels(labels, (48, 48)), (16, 16)), labels)
