@@ -7,7 +7,9 @@ repaired: the standard library's filters have been bypassed by links more than o
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
+import json
 import lzma
 import os
 import shutil
@@ -25,9 +27,9 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from ..errors import ConfigError, DataError
-from ..files import fsync_dir, os_error
+from ..files import fsync_dir, os_error, sha256_file
 
-MARKER = ".complete"  # written last: a folder without it is not a whole archive
+MARKER = ".complete"  # JSON, file -> SHA-256; written last: a folder without it is not a whole archive
 _LARGEST_READ = 16 * 2**20  # bytes; what the two libraries may load at once, namely tables and long names
 _CHUNK = 2**20
 _DAMAGE = (
@@ -103,9 +105,9 @@ def extract(
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
         with _opened(archive) as (listing, packed_bytes):
-            _extract_into(unfinished, archive.name, listing, members, strip, limits, packed_bytes)
+            sums = _extract_into(unfinished, archive.name, listing, members, strip, limits, packed_bytes)
         os.sync()
-        (unfinished / MARKER).touch()
+        (unfinished / MARKER).write_text(json.dumps(sums, indent=1))
         unfinished.replace(target)
         fsync_dir(target.parent)
     except OSError as err:
@@ -120,6 +122,23 @@ def is_complete(folder: Path) -> bool:
     return (folder / MARKER).is_file()
 
 
+def damaged_files(folder: Path) -> list[str]:
+    """Names, relative to a finished folder, of files that are missing or differ from what `extract` wrote.
+
+    Raises:
+        DataError: `extract` has not finished that folder, or its list is damaged.
+    """
+    try:
+        sums = json.loads((folder / MARKER).read_text())
+        return sorted(name for name, digest in sums.items() if not _is_intact(folder / name, digest))
+    except (OSError, ValueError, AttributeError) as err:
+        raise DataError(f"{folder.name}: not a completely unpacked archive; remove it and unpack again") from err
+
+
+def _is_intact(path: Path, digest: str) -> bool:
+    return path.is_file() and sha256_file(path) == digest
+
+
 def _extract_into(
     folder: Path,
     archive: str,
@@ -128,8 +147,9 @@ def _extract_into(
     strip: int,
     limits: Limits,
     packed_bytes: int,
-) -> None:
-    seen: set[PurePosixPath] = set()
+) -> dict[str, str]:
+    seen = {PurePosixPath(MARKER)}
+    sums: dict[str, str] = {}
     folders: set[PurePosixPath] = set()
     unmatched, unpacked = set(patterns), 0
     for count, member in enumerate(listing, start=1):
@@ -157,18 +177,23 @@ def _extract_into(
                 f"{shown} takes the unpacked size to {unpacked} bytes, for an archive of {packed_bytes}; the limits "
                 f"are {limits.max_bytes} bytes and {limits.max_ratio:g} to 1; nothing was extracted"
             )
-        _write(folder / name, member)
+        sums[str(name)] = _write(folder / name, member.open)
     if unmatched:
-        raise DataError(f"{archive}: holds no {', '.join(sorted(unmatched))}; expected another version?")
+        raise DataError(f"{archive}: holds no {', '.join(sorted(unmatched))}; is it another version?")
+    return sums
 
 
-def _write(path: Path, member: _Member) -> None:
+def _write(path: Path, opened: Callable[[], IO[bytes] | None]) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
-    source = member.open() if member.open else None
+    digest = hashlib.sha256()
+    source = opened()
     if source is None:
         raise tarfile.ReadError("not a file")
     with source, path.open("xb") as out:
-        shutil.copyfileobj(source, out, _CHUNK)
+        while chunk := source.read(_CHUNK):
+            digest.update(chunk)
+            out.write(chunk)
+    return digest.hexdigest()
 
 
 @contextmanager
