@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
@@ -130,6 +130,7 @@ def test_a_missing_required_setting_names_the_flag() -> None:
         load_config(Required)
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=20), max_size=4))
 def test_any_set_gives_settings_or_one_line(sets: list[str]) -> None:
     try:
@@ -138,6 +139,7 @@ def test_any_set_gives_settings_or_one_line(sets: list[str]) -> None:
         assert str(err).startswith("config: ")  # noqa: PT017
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_any_file_gives_tables_or_one_line(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "any.toml"
@@ -176,6 +178,7 @@ configs = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(configs)
 def test_written_settings_are_read_back_as_they_were(
     tmp_path_factory: pytest.TempPathFactory, config: Config

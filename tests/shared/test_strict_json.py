@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quartet_shared.strict_json import to_json
@@ -24,11 +24,13 @@ def refuse(constant: str) -> None:
     raise AssertionError(f"{constant} is not JSON")
 
 
+@settings(deadline=None)
 @given(values)
 def test_any_plain_value_gives_json_without_nan(value: object) -> None:
     json.loads(to_json(value), parse_constant=refuse)
 
 
+@settings(deadline=None)
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_finite_numbers_survive_bit_for_bit(value: float) -> None:
     assert json.loads(to_json(value)) == value

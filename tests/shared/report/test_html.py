@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quartet_shared.errors import ConfigError
@@ -60,6 +60,7 @@ def test_markup_from_outside_stays_text_everywhere() -> None:
     assert found.all("img")[0]["alt"] == EVIL
 
 
+@settings(deadline=None)
 @given(
     st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1).filter(
         lambda text: text == text.strip() != ""
