@@ -33,7 +33,7 @@ def read_foreign_weights(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise CheckpointError(f"{path.name}: expected a weight file, there is no such file")
-    return _unwrap(_state_dict(_read(path), path.name))
+    return state_dict_of(_read(path), path.name)
 
 
 def _read(path: Path) -> Any:
@@ -51,11 +51,24 @@ def _read(path: Path) -> Any:
         ) from err
 
 
-def _state_dict(content: Any, name: str) -> dict[str, Tensor]:
+def state_dict_of(content: Any, name: str) -> dict[str, Tensor]:
+    """Find the state dict in the content of a weight file and take the wrappers' prefixes off its names.
+
+    Args:
+        content: a state dict, bare or under "model", "state_dict" or "model_state_dict".
+        name: what a message calls it.
+
+    Raises:
+        CheckpointError: there is none.
+
+    Example:
+        >>> state_dict_of({"model": {"module.weight": Tensor([1.0])}}, "best.pth")
+        {'weight': tensor([1.])}
+    """
     if isinstance(content, dict):
         content = next((content[key] for key in _CONTAINERS if isinstance(content.get(key), dict)), content)
         if content and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()):
-            return {key: value.detach() for key, value in content.items()}
+            return _unwrap({key: value.detach() for key, value in content.items()})
     raise CheckpointError(
         f"{name}: expected a state dict of tensors, bare or under one of {', '.join(_CONTAINERS)}; got "
         f"{type(content).__name__}"

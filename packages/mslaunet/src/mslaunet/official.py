@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ._shared.checkpoints import load_strict
 from ._shared.errors import CheckpointError, ConfigError
-from ._shared.foreign import _state_dict, _unwrap, read_foreign_weights
+from ._shared.foreign import read_foreign_weights, state_dict_of
 from ._shared.logs import get_logger
 from .model import MSLAUNet
 
@@ -97,7 +97,7 @@ def load_official(
     """
     if isinstance(path_or_state_dict, Mapping):
         source = "state dict"
-        tensors = _unwrap(_state_dict(dict(path_or_state_dict), source))
+        tensors = state_dict_of(dict(path_or_state_dict), source)
     else:
         path = Path(path_or_state_dict)
         source, tensors = path.name, read_foreign_weights(path)

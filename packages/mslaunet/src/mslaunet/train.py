@@ -68,6 +68,7 @@ def build_model(config: Config, *, num_classes: int, in_channels: int) -> MSLAUN
             preset=config.model.preset,
             drop_path=config.model.drop_path,
             dropout=config.model.dropout,
+            trained_size=(config.data.side_px, config.data.side_px),
         )
 
 
