@@ -32,7 +32,7 @@ $(INSTALLED): pyproject.toml uv.lock shared/pyproject.toml $(wildcard packages/*
 	      "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2> /dev/null && break
 	    done
 	    if [ $$python = none ]; then
-	      echo "error: needs Python 3.11 to 3.14, found $$(python3 --version 2>&1 || true); install one, or uv, which brings its own" >&2
+	      echo "error: needs Python 3.11 to 3.14, found $$(python3 --version 2> /dev/null || echo no python3); install one, or uv, which brings its own" >&2
 	      exit 1
 	    fi
 	    if ! $$python -m venv .venv; then

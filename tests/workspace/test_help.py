@@ -66,7 +66,7 @@ OWN = {
         "demo": {"--max-minutes"},
         "assets list": set(),
         "assets fetch": {"--for"},
-        "assets verify": set(),
+        "assets verify": {"--for"},
     },
     "cmcgns": {"": {"--version"}},
     "tryon_bench": {"": {"--version"}},
