@@ -28,7 +28,8 @@ print(json.dumps({"package": package.__file__, "shared": sums, "alone": alone}))
 # A random tiny network on one image: the wheel computes, with all that it imports to do so.
 PREDICT = """
 import torch, mslaunet
-model = mslaunet.MSLAUNet(num_classes=3, in_channels=1, variant="tiny").eval()
+from mslaunet.model import VARIANTS
+model = mslaunet.MSLAUNet(num_classes=3, in_channels=1, **VARIANTS["tiny"]).eval()
 with torch.inference_mode():
     print(tuple(model(torch.zeros(1, 1, 72, 56)).shape))
 """
