@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -291,8 +290,7 @@ def test_a_kill_between_two_records_loses_neither_settings_nor_records(tmp_path:
     )
     process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    while process.stdout.readline() != "50\n":
-        time.sleep(0)
+    assert "50\n" in iter(process.stdout.readline, "")
     process.kill()
     process.communicate()
     assert status(tmp_path) == "running"
