@@ -150,7 +150,7 @@ def test_convert_makes_a_model_that_predicts(tmp_path: Path, volumes: Path, run_
 
 def test_missing_weights_name_the_file(volumes: Path, tmp_path: Path, run_cli: Run) -> None:
     result = run_cli("predict", volumes / "imagesTr", "--model", tmp_path / "none", "--out", tmp_path / "out")
-    _fails(result, 4, "none/model.safetensors")
+    _fails(result, 4, "none: no such model")
     assert not (tmp_path / "out").exists()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,9 @@ def _read(path: Path) -> Any:
         if path.suffix == ".safetensors":
             return load_file(path)
         # mmap would keep the tensors tied to a file that somebody may still change
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch comments on the protocol of a pickle that it then refuses
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=False)
     except SafetensorError as err:
         raise CheckpointError(f"{path.name}: not a whole safetensors file") from err
     except Exception as err:  # damaged and hostile pickles raise nearly anything

@@ -95,7 +95,13 @@ def load_predictor(path: Path, *, device: str = "auto") -> Predictor:
 
 
 def model_directory(path: Path) -> Path:
-    """The best weights of a run directory; any other path as it is."""
+    """The best weights of a run directory; any other path as it is.
+
+    Raises:
+        CheckpointError: there is nothing.
+    """
+    if not path.exists():
+        raise CheckpointError(f"{path.name}: no such model; give a run directory or a model directory")
     best = path / "checkpoints" / "best"
     return best if best.is_dir() else path
 
@@ -106,14 +112,14 @@ def find_cases(path: Path, num_channels: int) -> list[Case]:
     Several channels in separate files follow nnU-Net's `<case>_0000.nii.gz` names.
     """
     files = [path] if path.is_file() else image_files(path)
+    needed = num_channels if is_volume(files[0]) else 1
     names = {p: split_suffix(p)[0] for p in files}
-    endings = tuple(f"_{channel:04d}" for channel in range(num_channels))
+    endings = tuple(f"_{channel:04d}" for channel in range(needed))
     if all(name.endswith(endings) for name in names.values()):
         names = {p: name[:-5] for p, name in names.items()}
     groups: dict[str, list[Path]] = {}
     for p in files:
         groups.setdefault(names[p], []).append(p)
-    needed = num_channels if is_volume(files[0]) else 1
     for name, members in groups.items():
         if len(members) != needed:
             raise DataError(
