@@ -55,8 +55,8 @@ $(INSTALLED): pyproject.toml uv.lock shared/pyproject.toml $(wildcard packages/*
 assets: $(INSTALLED) ## Fetch the real sample data into the user-level cache (verified, once)
 	@for package in $(BUILT); do $(BIN)/$$package assets fetch; done
 
-demo: assets ## Run the demos on real data; PKG=mslaunet runs one
-	@for package in $(or $(PKG),$(BUILT)); do $(BIN)/$${package//_/-} demo; done
+demo: assets ## Run the demos on real data, or finish an interrupted one; PKG=mslaunet runs one
+	@for package in $(or $(PKG),$(BUILT)); do $(BIN)/$${package//_/-} demo --resume; done
 
 test-all: lint assets ## Set up, lint and run every test
 	@$(PYTEST)
