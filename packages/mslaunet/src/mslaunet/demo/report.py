@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
+from .._shared.report.figures import Series, line_chart_svg
 from .._shared.report.html import Figure, Section, Table, render_report
 from ..data.loading import LoadedCase
 from ..evaluate import Evaluation, class_mean, summary_cells, summary_table
@@ -48,6 +52,7 @@ def demo_report(
     held_out: Evaluation,
     other: Evaluation,
     picture: bytes,
+    curves: str,
     max_minutes: float,
 ) -> str:
     """The demo's page as one HTML file."""
@@ -61,7 +66,8 @@ def demo_report(
         ),
         tables=[Table(*table)],
         figures=[
-            Figure(picture, ATTRIBUTION, "CT slices with reference masks and the predictions of both networks")
+            Figure(picture, ATTRIBUTION, "CT slices with reference masks and the predictions of both networks"),
+            Figure(curves, "Dice on the network's grid while training", "two curves of Dice over minutes"),
         ],
     )
     patient_a = Section(
@@ -78,6 +84,18 @@ def demo_report(
         tables=[Table(*summary_table(other, metrics))],
     )
     return render_report("mslaunet demo", [overview, patient_a, patient_b], note=f"{CAVEAT}. {ATTRIBUTION}")
+
+
+def training_curves(runs: Mapping[str, Path]) -> str:
+    """Validation Dice over minutes of training, one curve per run directory, as SVG."""
+    series = []
+    for name, run in runs.items():
+        lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        records = [record for record in map(json.loads, lines) if record["split"] == "val"]
+        minutes = [record["elapsed_s"] / 60 for record in records]
+        dice = [math.nan if record["dice"] is None else record["dice"] for record in records]
+        series.append(Series(name, minutes, dice))
+    return line_chart_svg(series, x_label="minutes of training", y_label="Dice, held-out slices")
 
 
 def overview_png(

@@ -25,8 +25,8 @@ from ..predict import Predictor, predict_files
 from ..report import text_table
 from ..train import TrainingData, prepare_training
 from .dataset import write_demo_dataset
-from .methods import BACKGROUND, NEAREST, OURS, demo_config, train_ours, train_unet, trivial_methods
-from .report import CAVEAT, demo_report, method_table, overview_png
+from .methods import BACKGROUND, NEAREST, OURS, UNET, demo_config, train_ours, train_unet, trivial_methods
+from .report import CAVEAT, demo_report, method_table, overview_png, training_curves
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,9 @@ def run_demo(
     table = method_table(methods, held_out, other)
     picture = overview_png(methods[:2], patient_a, patient_b, blocks, dataset.classes)
     atomic_write(run_dir / "overview.png", picture)
-    atomic_write(run_dir / "report.html", demo_report(table, held_out[OURS], other[OURS], picture, max_minutes))
+    curves = training_curves({OURS: run_dir / "mslaunet", UNET: run_dir / "monai_unet"})
+    page = demo_report(table, held_out[OURS], other[OURS], picture, curves, max_minutes)
+    atomic_write(run_dir / "report.html", page)
     dice = {name: class_mean(evaluation, "dice").mean for name, evaluation in held_out.items()}
     return DemoResult(
         table,
