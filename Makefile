@@ -62,7 +62,7 @@ test-all: lint assets ## Set up, lint and run every test
 	@$(PYTEST)
 
 test: $(INSTALLED) ## Run the fast tests; PKG=mslaunet (or shared, workspace) narrows
-	@$(PYTEST) -m "not slow" $(if $(PKG),tests/$(subst -,_,$(PKG)))
+	@$(PYTEST) -m "not slow" $(if $(PKG),tests/$(subst -,_,$(PKG)) $(wildcard $(PKG)/src packages/$(subst -,_,$(PKG))/src))
 
 lint: $(INSTALLED) ## Check format, style, types and the direction of imports
 	@$(BIN)/ruff format --check --quiet

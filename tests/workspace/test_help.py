@@ -97,14 +97,6 @@ def test_every_command_answers_in_json_and_can_show_the_trace(name: str) -> None
     assert {command for command, options in found.items() if not options >= {"--json", "--debug"}} == set()
 
 
-@pytest.mark.parametrize("name", ["cmcgns", "tryon_bench", "breastmri"])
-@pytest.mark.parametrize("arguments", [[], ["train", "--epochs", "3"]], ids=["bare", "train"])
-def test_a_skeleton_says_in_one_line_that_it_is_not_built_and_fails(name: str, arguments: list[str]) -> None:
-    result = subprocess.run([sys.executable, "-m", name, *arguments], capture_output=True, text=True)
-    assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr == f"{name.replace('_', '-')} is not built yet: version 0.2.0 brings it\n"
-
-
 @pytest.mark.parametrize("name", PACKAGES)
 def test_version_is_that_of_the_distribution(name: str) -> None:
     dist = name.replace("_", "-")
