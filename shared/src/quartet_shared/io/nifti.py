@@ -124,7 +124,7 @@ def translated(path: Path) -> Iterator[None]:
     except (OSError, EOFError, zlib.error) as err:
         reason = getattr(err, "strerror", None) or "damaged or truncated file"
         raise DataError(f"{path.name}: cannot be read ({reason}); expected a .nii or .nii.gz volume") from err
-    except (ArithmeticError, ValueError, HeaderDataError, WrapStructError) as err:
+    except (ArithmeticError, LookupError, ValueError, HeaderDataError, WrapStructError) as err:
         raise DataError(f"{path.name}: the NIfTI header is damaged; restore the file from its source") from err
 
 

@@ -79,7 +79,7 @@ def safe_relative_path(root: Path, text: str) -> Path:
         OSError,
         RuntimeError,
         ValueError,
-    ) as err:  # a loop of links, an overlong name, no character of the system
+    ) as err:  # a loop of links, no character of the system
         raise DataError(
             f"{relative.name[:80]!r}: the path cannot be resolved; check it for loops of links"
         ) from err
