@@ -75,7 +75,10 @@ def table() -> dict[str, Asset]:
 
 
 def _row(row: dict[str, Any]) -> Asset:
-    return Asset(**{key: tuple(value) if isinstance(value, list) else value for key, value in row.items()})
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in row.items()
+    }
+    return Asset(**values)
 
 
 def find(name: str) -> Asset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -54,14 +55,11 @@ def assets_app(package: str) -> typer.Typer:
         debug: DebugOption = False,
     ) -> None:
         """Compare every unpacked file with its checksum; exit 1 if any is missing or changed."""
-        from .assets import verify
+        from .assets import asset_path, verify
 
         damaged = {name: verify(name) for name in _chosen(names, for_package, package)}
-        text = [
-            f"{name}  {'intact' if not files else 'damaged: ' + ', '.join(files)}"
-            for name, files in damaged.items()
-        ]
-        emit({"damaged": damaged}, as_json, "\n".join(text))
+        lines = [f"{name}  {_verdict(files, asset_path(name))}" for name, files in damaged.items()]
+        emit({"damaged": damaged}, as_json, "\n".join(lines))
         if any(damaged.values()):
             raise typer.Exit(1)
 
@@ -74,8 +72,8 @@ def _chosen(names: list[str] | None, for_package: str | None, package: str) -> l
     return [find(name).name for name in names] if names else needed_by(for_package or package)
 
 
-def _verdict(files: list[str]) -> str:
-    return f"damaged: {', '.join(files)}; remove its folder and fetch again" if files else "intact"
+def _verdict(files: list[str], folder: Path) -> str:
+    return f"damaged: {', '.join(files)}; remove {folder} and fetch again" if files else "intact"
 
 
 def _size(size: object) -> str:
