@@ -75,7 +75,8 @@ def test_a_run_killed_twice_ends_bit_equal_to_one_never_stopped(tmp_path, settin
     calls = settings.get("accumulate", 1)
     for i, steps in enumerate(kills):
         rest = ["--resume"] if i else []
-        assert start(tmp_path / "killed", settings, *rest, f"kill={steps * calls}").returncode == -signal.SIGKILL
+        killed = start(tmp_path / "killed", settings, *rest, f"kill={steps * calls}")
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
     finished = start(tmp_path / "killed", settings, "--resume")
     assert finished.returncode == 0, finished.stderr
     assert_equal_runs(tmp_path / "whole", tmp_path / "killed")

@@ -52,5 +52,5 @@ def resource_errors(config: TrainConfig) -> Iterator[None]:
 def _out_of_memory(config: TrainConfig) -> ResourceError:
     return ResourceError(
         f"out of memory with batch_size={config.batch_size} in accumulate={config.accumulate} micro-batches: "
-        "raise accumulate, which leaves the global batch as it is, then --resume"
+        "raise accumulate, which leaves the global batch as it is"
     )
