@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from quartet_shared.errors import ConfigError, DataError, ResourceError
@@ -125,6 +125,8 @@ def named(maker: Callable[..., Path], name: str) -> Callable[[Path], Path]:
         ("a.tar", named(make_tar, "./LICENSE"), "member 4 has the name of another"),
         ("a.tar", named(make_tar, "data"), "member 4 has the name of another"),
         ("a.tar", named(make_tar, "LICENSE/x"), "member 4 has the name of another"),
+        ("a.tar", named(make_tar, "x" * 300), "member 4 is named at greater length"),
+        ("a.zip", named(make_zip, "x/" * 600 + "x"), "member 4 is named at greater length"),
         ("a.tar", named(make_tar, archives.MARKER), "member 4 has the name of another"),
         ("a.zip", named(lambda p, f: make_zip(p, {**f, "bomb": bytes(10**7)}), "y"), "for an archive of"),
         ("a.tar.gz", named(lambda p, f: make_tar(p, {**f, "bomb": bytes(10**7)}), "y"), "for an archive of"),
@@ -302,6 +304,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     name=st.sampled_from(["a.zip", "a.tar", "a.tar.gz"]),
     edits=st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), min_size=1, max_size=6),
 )
+@example(name="a.zip", edits=[(586, 2)])  # a table of contents that starts before the file
+@example(name="a.zip", edits=[(1628, 0)])  # an empty name
 def test_mutated_archive_raises_nothing_but_data_error(
     folder: Path, name: str, edits: list[tuple[int, int]]
 ) -> None:

@@ -225,6 +225,12 @@ class _File(io.BufferedReader):
     def read(self, size: int | None = -1, /) -> bytes:
         return super().read(_bounded(size))
 
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        try:
+            return super().seek(offset, whence)
+        except OSError as err:  # before the start: a damaged table, not the operating system
+            raise tarfile.ReadError("position outside the file") from err
+
 
 class _GzipFile(gzip.GzipFile):
     def read(self, size: int | None = -1) -> bytes:
@@ -268,4 +274,6 @@ def _refuse_name(name: str) -> str:
         return "named outside the target folder"
     if "\\" in name or "\0" in name or name[1:2] == ":":
         return "named in a way that other systems read as another path"
+    if len(name) > 1000 or any(len(os.fsencode(part)) > 255 for part in PurePosixPath(name).parts):
+        return "named at greater length than a file system holds"
     return ""
