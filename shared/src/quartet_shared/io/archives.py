@@ -34,12 +34,7 @@ _LARGEST_READ = 16 * 2**20  # bytes; what the two libraries may load at once, na
 _CHUNK = 2**20
 _DAMAGE = (
     *(zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, struct.error),
-    *(
-        EOFError,
-        ValueError,
-        ArithmeticError,
-        RuntimeError,
-    ),  # raised by the two for short, absurd or unknown content
+    *(EOFError, LookupError, ValueError, ArithmeticError, RuntimeError),  # what the two raise for absurd content
 )
 
 
