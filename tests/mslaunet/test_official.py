@@ -91,7 +91,7 @@ def test_sizes_are_read_from_the_tensors(official, weights):
 
 
 def test_preset_is_official_and_said(weights, caplog):
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="mslaunet"):
         model, report = load_official(weights)
     assert model.config["preset"] == report.preset == "official"
     assert model.config["head_merge"] == "legacy"

@@ -58,14 +58,15 @@ def test_cases_are_prepared_once_and_then_read_from_the_cache(tmp_path: Path) ->
     assert np.array_equal(first.cases[1].image, again.cases[1].image)
 
 
-def test_one_corrupt_case_among_many_is_excluded_with_its_reason(tmp_path: Path) -> None:
+@pytest.mark.parametrize("bad", ["ellipse_00", "ellipse_05"])
+def test_one_corrupt_case_among_many_is_excluded_with_its_reason(tmp_path: Path, bad: str) -> None:
     write_synthetic("folders", tmp_path / "set", cases=21)
-    (tmp_path / "set" / "images" / "ellipse_05.png").write_bytes(b"<html>not found</html>")
+    (tmp_path / "set" / "images" / f"{bad}.png").write_bytes(b"<html>not found</html>")
     dataset = open_dataset(tmp_path / "set")
     plan = plan_preprocessing(dataset, DataConfig(root=tmp_path))
     prepared = prepare_cases(dataset, plan, tmp_path / "cache", max_excluded_fraction=0.05, quiet=True)
     assert len(prepared.cases) == 20
-    assert "ellipse_05.png" in prepared.excluded["ellipse_05"]
+    assert f"{bad}.png" in prepared.excluded[bad]
 
 
 def test_too_many_corrupt_cases_stop_the_run(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def fit_nearest_mean(slices: Iterable[tuple[np.ndarray, np.ndarray]], num_classe
     return NearestMeanIntensity(torch.from_numpy(means.T.astype(np.float32)))
 
 
-def monai_unet(*, in_channels: int, num_classes: int, channels: tuple[int, ...] = (32, 64, 128, 256)) -> nn.Module:
+def monai_unet(*, in_channels: int, num_classes: int, channels: tuple[int, ...] = (20, 40, 80, 160)) -> nn.Module:
     """MONAI's 2-D residual UNet with two residual units per level; sides must be multiples of 2^(levels - 1)."""
     from monai.networks.nets.unet import UNet
 

@@ -29,6 +29,9 @@ app.add_typer(assets_app("mslaunet"), name="assets")
 ModelOption = Annotated[
     Path, typer.Option("--model", metavar="DIR", help="A run directory, or a model directory of `convert`.")
 ]
+KeepOption = Annotated[
+    bool, typer.Option("--resume", metavar="", help="Keep the masks that are there, make the others.")
+]
 MinutesOption = Annotated[float | None, typer.Option("--max-minutes", min=0, help="Stop after this many minutes.")]
 
 
@@ -47,7 +50,9 @@ def train_command(
     settings: SetOption = None,
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Passes over the training slices.")] = None,
     max_minutes: MinutesOption = None,
-    allow: Annotated[bool, typer.Option("--allow", help="Continue although settings or data changed.")] = False,
+    allow: Annotated[
+        bool, typer.Option("--allow", metavar="", help="Continue although settings or data changed.")
+    ] = False,
     device: DeviceOption = "auto",
     seed: SeedOption = None,
     resume: ResumeOption = False,
@@ -97,7 +102,7 @@ def predict_command(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the masks.")],
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Slices per forward pass.")] = 4,
     device: DeviceOption = "auto",
-    resume: ResumeOption = False,
+    resume: KeepOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     debug: DebugOption = False,
@@ -137,9 +142,12 @@ def evaluate_command(
     debug: DebugOption = False,
 ) -> None:
     """Score masks: Dice, IoU, HD95, ASSD, NSD and volume error, beside the TransUNet convention."""
+    from ._shared.files import require_writable_dir
     from .evaluate import evaluate_folders
     from .report import evaluation_text, write_evaluation
 
+    if run_dir is not None:
+        require_writable_dir(run_dir)  # before the work, not after it
     evaluation = evaluate_folders(references, predictions, empty=empty, quiet=quiet)
     text = evaluation_text(evaluation)
     if run_dir is not None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ._shared.config import FrozenModel
 from ._shared.engine.config import TrainConfig
@@ -40,6 +40,18 @@ class DataConfig(FrozenModel):
     block_slices: int = Field(8, ge=2, description="length of a held-out block of slices when split is slices")
     max_excluded_fraction: float = Field(0.05, ge=0, le=1, description="unreadable cases tolerated, as a fraction")
 
+    @model_validator(mode="after")
+    def _ordered_window(self) -> Self:
+        if self.window_low >= self.window_high:
+            raise ValueError(f"window_low {self.window_low} must be below window_high {self.window_high}")
+        return self
+
+    @model_validator(mode="after")
+    def _numbered_classes(self) -> Self:
+        if self.classes is not None and (ids := sorted(self.classes)) != list(range(max(2, len(ids)))):
+            raise ValueError(f"classes must be numbered 0 (background), 1, 2, ... without gaps, got {ids}")
+        return self
+
 
 class AugmentConfig(FrozenModel):
     """Random transforms of a training sample, drawn from a generator keyed by (seed, epoch, sample)."""
@@ -71,6 +83,12 @@ class LossConfig(FrozenModel):
     cross_entropy: float = Field(0.4, ge=0, description="weight of the cross-entropy")
     dice: float = Field(0.6, ge=0, description="weight of the soft Dice loss")
     include_background: bool = Field(False, description="count class 0 in the Dice loss (the official code does)")
+
+    @model_validator(mode="after")
+    def _some_loss(self) -> Self:
+        if self.cross_entropy == self.dice == 0:
+            raise ValueError("cross_entropy and dice are both 0, so there is nothing to learn; give one a weight")
+        return self
 
 
 class Config(FrozenModel):

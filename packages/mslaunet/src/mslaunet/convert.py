@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ._shared.checkpoints import save_model
+from ._shared.errors import ConfigError
 from .official import LoadReport, load_official
 from .preprocess import Preprocessing
 from .task import saved_config
@@ -20,9 +21,12 @@ def convert_official(
 
     Raises:
         CheckpointError: the weights are unsafe, damaged or of another network.
-        ConfigError: an encoder alone needs `num_classes`.
+        ConfigError: an encoder alone needs `num_classes`, or `out` holds files already.
         ResourceError: `out` cannot be written.
     """
+    out = out.resolve()  # "." has no name
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):  # save_model would replace what is there
+        raise ConfigError(f"{out.name}: exists and is not an empty folder; choose another, nothing was written")
     model, report = load_official(weights, num_classes, in_channels, trained_size=(side_px, side_px))
     classes = {i: "background" if i == 0 else f"class_{i}" for i in range(model.config["num_classes"])}
     channels = model.config["in_channels"]

@@ -13,12 +13,14 @@ import numpy as np
 
 from ._shared.errors import DataError
 from ._shared.io.volumes import read_labels, require_same_grid
-from ._shared.logs import progress
+from ._shared.logs import get_logger, progress
 from ._shared.metrics.segmentation import ClassScores, EmptyPolicy, Summary, evaluate_case, summarise
 from ._shared.metrics.transunet import evaluate_case_transunet
 from .data.dataset import image_files, is_volume, split_suffix
 from .data.loading import read_label_image
-from .data.nnunet import open_nnunet
+from .data.nnunet import read_classes
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,8 @@ def evaluate_folders(
         quiet: no progress.
 
     Raises:
-        DataError: a prediction is missing, unreadable or on another grid; nothing is left out silently.
+        DataError: a prediction is missing, unreadable or on another grid. A prediction without reference
+            is warned of.
     """
     paths = _pair_paths(references, predictions)
     classes = classes or _classes_beside(references) or _classes_found(paths)
@@ -130,6 +133,10 @@ def _pair_paths(references: Path, predictions: Path) -> list[tuple[str, Path, Pa
             f"{predictions.name}/{missing[0]}: no prediction of that name; {len(missing)} of {len(expected)} are "
             "missing, and leaving them out would change the mean: predict them first"
         )
+    if extra := len(predicted.keys() - expected.keys()):
+        log.warning(
+            "%d predictions have no reference of that name and are not scored; are the folders swapped?", extra
+        )
     return [(name, path, predicted[name]) for name, path in sorted(expected.items())]
 
 
@@ -149,7 +156,7 @@ def _load_pair(name: str, reference: Path, prediction: Path) -> MaskPair:
 
 def _classes_beside(references: Path) -> dict[int, str] | None:
     beside = references.resolve().parent
-    return dict(open_nnunet(beside).classes) if (beside / "dataset.json").is_file() else None
+    return read_classes(beside / "dataset.json") if (beside / "dataset.json").is_file() else None
 
 
 def _classes_found(paths: Sequence[tuple[str, Path, Path]]) -> dict[int, str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ._shared.checkpoints import load_model
+from .cost import forward_gflop
 from .model import PRESETS, VARIANTS, MSLAUNet
 from .predict import model_directory
 from .report import text_table
@@ -49,12 +50,5 @@ def describe_model(path: Path) -> tuple[dict[str, Any], str]:
 
 
 def _measure(model: MSLAUNet) -> dict[str, float]:
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
-    with torch.device("meta"):
-        image = torch.empty(1, 3, 224, 224)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model.eval().to("meta")(image)
     parameters = sum(p.numel() for p in model.parameters())
-    return {"parameters": parameters, "gflop_224": counter.get_total_flops() / 1e9}
+    return {"parameters": parameters, "gflop_224": forward_gflop(model, (3, 224, 224))}

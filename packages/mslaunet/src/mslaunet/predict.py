@@ -165,8 +165,12 @@ def _predict_case(predictor: Predictor, case: Case, target: Path) -> None:
     labels = predictor.predict(loaded)
     if loaded.volume is None:
         to_pixel = {label: pixel for pixel, label in predictor.mask_values.items()}
-        lookup = np.array([to_pixel.get(i, i) for i in range(len(predictor.classes))], np.uint8)
+        lookup = np.array([to_pixel.get(i, i) for i in range(len(predictor.classes))], labels.dtype)
         write_png(target, lookup[labels[0]])
         return
     write_volume(target, slices_last(labels), like=loaded.volume, dtype=labels.dtype)
-    require_same_grid(loaded.volume, read_labels(target))
+    try:
+        require_same_grid(loaded.volume, read_labels(target))
+    except DataError:
+        target.unlink()
+        raise

@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from pydantic import Field
 
 from ._shared.config import FrozenModel
+from ._shared.errors import ConfigError
+from ._shared.io.images import MAX_PIXELS
 from .config import DataConfig
 from .data.dataset import Dataset
 
@@ -40,16 +42,32 @@ class Preprocessing(FrozenModel):
         return np.stack([_zscore(channel) for channel in image])
 
     def plane_size(self, shape: Sequence[int], spacing_mm: Sequence[float]) -> tuple[int, int]:
-        """Size (H, W) on the network's grid of a slice of `shape` (H, W) and (row, column) spacing."""
+        """Size (H, W) on the network's grid of a slice of `shape` (H, W) and (row, column) spacing.
+
+        Raises:
+            ConfigError: the pixels are so small that no memory would hold the slices.
+        """
         height, width = shape
         if self.pixel_mm is None:
             return height, width
         row, column = spacing_mm
-        return max(1, round(height * row / self.pixel_mm)), max(1, round(width * column / self.pixel_mm))
+        size = max(1, round(height * row / self.pixel_mm)), max(1, round(width * column / self.pixel_mm))
+        if size[0] * size[1] > MAX_PIXELS:
+            raise ConfigError(
+                f"data.pixel_mm {self.pixel_mm} makes slices of {size[0]} x {size[1]} pixels, the limit is "
+                f"{MAX_PIXELS} in all; choose larger pixels"
+            )
+        return size
 
 
 def plan_preprocessing(dataset: Dataset, config: DataConfig) -> Preprocessing:
-    """Resolve the automatic choices for a data set."""
+    """Resolve the automatic choices for a data set.
+
+    Raises:
+        ConfigError: a window in HU for 2-D images, which are in [0, 1].
+    """
+    if config.intensity == "window" and not dataset.is_volumetric:
+        raise ConfigError("data.intensity window is in HU, and 2-D images are in [0, 1]; use unit or zscore")
     intensity = config.intensity
     if intensity == "auto":
         is_ct = all(name.upper() == "CT" for name in dataset.channels)

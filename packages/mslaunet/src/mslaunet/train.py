@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from ._shared.config import to_toml
+from ._shared.engine.device import resolve_device
 from ._shared.engine.distributed import main_process_first
 from ._shared.engine.loop import FitResult, fit
 from ._shared.logs import get_logger
@@ -109,6 +110,7 @@ def train(
         ResourceError: no memory, disk or device.
         NumericsError: the loss is not finite more often than allowed.
     """
+    resolve_device(device)  # an absent one is no reason to prepare data and occupy the run directory
     dataset = open_dataset(config.data.root, config.data.layout, config.data.classes)
     with RunDir.open(
         run_dir,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from .._shared.errors import DataError
+from .._shared.errors import ConfigError, DataError
 
 VOLUME_SUFFIXES = (".nii.gz", ".nii")
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
@@ -95,6 +95,7 @@ def open_dataset(root: Path, layout: Layout = "auto", classes: Mapping[int, str]
 
     Raises:
         DataError: no such folder, unknown layout, missing or unpaired files.
+        ConfigError: `classes` for a data set that brings its own.
     """
     from .folders import open_folders
     from .nnunet import open_nnunet
@@ -102,6 +103,8 @@ def open_dataset(root: Path, layout: Layout = "auto", classes: Mapping[int, str]
     if not root.is_dir():
         raise DataError(f"{root.name}: expected a data set folder, found none; check the path")
     if layout == "nnunet" or (layout == "auto" and (root / "dataset.json").is_file()):
+        if classes is not None:
+            raise ConfigError("data.classes is for plain folders; nnU-Net raw names its classes in dataset.json")
         return open_nnunet(root)
     if layout == "folders" or (layout == "auto" and (root / "images").is_dir()):
         return open_folders(root, classes)

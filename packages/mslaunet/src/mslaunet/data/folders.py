@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ def open_folders(root: Path, classes: Mapping[int, str] | None = None) -> Datase
     cases = tuple(Case(name, (path,), masks[name]) for name, path in sorted(images.items()))
     if kinds == {True}:
         return Dataset(root, "folders", classes or _label_ids(cases), ("unknown",), cases)
-    channels = _channels(cases[0].images[0])
+    channels = _channels(cases)
     if classes is None:
         return Dataset(root, "folders", {0: "background", 1: "foreground"}, channels, cases, (), {0: 0, 255: 1})
     return Dataset(root, "folders", classes, channels, cases)
@@ -55,14 +56,19 @@ def _label_ids(cases: tuple[Case, ...]) -> dict[int, str]:
     found: set[int] = {0}
     for case in cases:
         if case.mask is not None:
-            found.update(int(v) for v in np.unique(read_labels(case.mask).array))
+            with suppress(DataError):  # an unreadable mask is excluded later, with its reason
+                found.update(int(v) for v in np.unique(read_labels(case.mask).array))
     if sorted(found) != list(range(len(found))):
         raise DataError(f"masks: label ids are {sorted(found)}; number the classes 0..n, or write a dataset.json")
     return {i: "background" if i == 0 else f"label_{i}" for i in sorted(found)}
 
 
-def _channels(path: Path) -> tuple[str, ...]:
+def _channels(cases: tuple[Case, ...]) -> tuple[str, ...]:
+    """Channels of the first readable image; the unreadable ones are excluded later, with their reasons."""
     from .._shared.io.images import read_image
 
-    array = read_image(path, alpha="drop").array
-    return ("grey",) if array.ndim == 2 else ("red", "green", "blue")
+    for case in cases:
+        with suppress(DataError):
+            array = read_image(case.images[0], alpha="drop").array
+            return ("grey",) if array.ndim == 2 else ("red", "green", "blue")
+    raise DataError(f"images: none of {len(cases)} files is a readable image")

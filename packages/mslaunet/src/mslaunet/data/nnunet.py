@@ -41,6 +41,15 @@ def open_nnunet(root: Path) -> Dataset:
     return Dataset(root, "nnunet", classes, channels, training, testing)
 
 
+def read_classes(path: Path) -> dict[int, str]:
+    """Label id to name, of a `dataset.json` alone.
+
+    Raises:
+        DataError: the file is damaged, or the labels are regions.
+    """
+    return _classes(_read_header(path))
+
+
 def _read_header(path: Path) -> DatasetJson:
     try:
         return DatasetJson.model_validate(json.loads(path.read_text(encoding="utf-8-sig")))
@@ -75,7 +84,8 @@ def _cases(
         by_case.setdefault(name, {})[int(number)] = path
     cases = []
     for name, files in sorted(by_case.items()):
-        if sorted(files) != sorted(channels):
+        colour_file = ending in IMAGE_SUFFIXES and sorted(files) == [0]  # one RGB file, as nnU-Net writes it
+        if sorted(files) != sorted(channels) and not colour_file:
             raise DataError(f"{images.name}/{name}: found channels {sorted(files)}, expected {sorted(channels)}")
         mask = labels / f"{name}{ending}"
         if not mask.is_file() and needs_mask:

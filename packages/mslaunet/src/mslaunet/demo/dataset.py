@@ -37,14 +37,10 @@ def write_demo_dataset(root: Path) -> None:
 
 
 def _write_case(root: Path, part: str, name: str, image_path: Path, mask_path: Path) -> None:
-    image_out = root / f"images{part}" / f"{name}_0000.nii.gz"
-    if not image_out.exists():
-        image = read_volume(image_path)
-        write_volume(image_out, image.array, like=image, dtype=np.int16)
-    mask_out = root / f"labels{part}" / f"{name}.nii.gz"
-    if not mask_out.exists():
-        source = read_labels(mask_path)
-        lookup = np.zeros(max(int(source.array.max()), *ORGANS.values()) + 1, np.uint8)
-        for label, total_segmentator_id in enumerate(ORGANS.values(), start=1):
-            lookup[total_segmentator_id] = label
-        write_volume(mask_out, lookup[source.array], like=source, dtype=np.uint8)
+    image = read_volume(image_path)
+    write_volume(root / f"images{part}" / f"{name}_0000.nii.gz", image.array, like=image, dtype=np.int16)
+    source = read_labels(mask_path)
+    lookup = np.zeros(max(int(source.array.max()), *ORGANS.values()) + 1, np.uint8)
+    for label, total_segmentator_id in enumerate(ORGANS.values(), start=1):
+        lookup[total_segmentator_id] = label
+    write_volume(root / f"labels{part}" / f"{name}.nii.gz", lookup[source.array], like=source, dtype=np.uint8)

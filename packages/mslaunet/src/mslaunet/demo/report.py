@@ -31,6 +31,7 @@ def method_table(
     header = [
         "method",
         "parameters",
+        "GFLOP",
         "steps",
         "Dice, held-out slices",
         "95 % interval",
@@ -43,7 +44,18 @@ def method_table(
         blocks = len({row.case_id for row in held_out[method.name].rows})
         steps = "none" if method.steps is None else f"{method.steps:,}"
         elsewhere = summary_cells(class_mean(other[method.name], "dice"))[0]
-        rows.append([method.name, f"{method.parameters:,}", steps, mean, interval, str(blocks), elsewhere])
+        rows.append(
+            [
+                method.name,
+                f"{method.parameters:,}",
+                f"{method.gflop:.2f}",
+                steps,
+                mean,
+                interval,
+                str(blocks),
+                elsewhere,
+            ]
+        )
     return header, rows
 
 
@@ -61,6 +73,7 @@ def demo_report(
         "Four methods",
         text=(
             f"Both networks trained for {max_minutes:g} minutes on the same slices of patient A, in the same order. "
+            "GFLOP: one forward pass over a 128 x 128 slice. "
             "Dice is the mean over classes; its interval resamples blocks of neighbouring held-out slices of the one "
             f"patient, so it says nothing about other people. Other patient: one patient, no interval. {CAVEAT}."
         ),

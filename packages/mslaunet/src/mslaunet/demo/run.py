@@ -8,6 +8,7 @@ needs no training.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,11 @@ from typing import Any
 
 import numpy as np
 
+from .._shared.config import to_toml
 from .._shared.engine.device import resolve_device
-from .._shared.errors import DataError
+from .._shared.errors import ConfigError, DataError
 from .._shared.files import atomic_write, require_writable_dir
+from ..config import Config
 from ..data.dataset import Case, open_dataset
 from ..data.loading import LoadedCase, load_case
 from ..evaluate import Evaluation, MaskPair, class_mean, evaluate_pairs
@@ -60,6 +63,7 @@ def run_demo(
     run_dir: Path,
     *,
     max_minutes: float = 3.0,
+    max_steps: int = 100_000,
     seed: int = 0,
     device: str = "auto",
     resume: bool = False,
@@ -70,23 +74,30 @@ def run_demo(
     Args:
         run_dir: where everything is written.
         max_minutes: training time of each of the two networks, minutes.
+        max_steps: optimiser steps of each, if they are done before the time is up.
         seed: of weights, order and augmentation.
         device: "auto", "cpu", "cuda", ...
-        resume: go on where an interrupted demo stopped; a finished one is only evaluated again.
+        resume: go on where an interrupted demo stopped; a finished one is only evaluated again, and one with
+            other settings is trained beside it.
         quiet: no progress.
 
     Raises:
         DataError: the real data are not there (`make assets`).
         ConfigError: `run_dir` holds a demo already and `resume` is off.
     """
+    if (run_dir / "dataset").exists() and not resume:
+        raise ConfigError(
+            f"{run_dir.name}: holds a demo already; go on with --resume, or choose another --run-dir"
+        )
     require_writable_dir(run_dir)
     write_demo_dataset(run_dir / "dataset")
     dataset = open_dataset(run_dir / "dataset")
-    config = demo_config(run_dir / "dataset", max_minutes, seed)
+    config = demo_config(run_dir / "dataset", max_minutes=max_minutes, max_steps=max_steps, seed=seed)
+    ours_dir, unet_dir = (run_dir / f"{name}-{_fingerprint(config)}" for name in ("mslaunet", "monai_unet"))
     data = prepare_training(dataset, config, run_dir / "cache", quiet=quiet)
     methods = [
-        train_ours(config, run_dir / "mslaunet", device=device, resume=resume, quiet=quiet),
-        train_unet(config, data, run_dir / "monai_unet", device=device, resume=resume, quiet=quiet),
+        train_ours(config, ours_dir, device=device, resume=resume, quiet=quiet),
+        train_unet(config, data, unet_dir, device=device, resume=resume, quiet=quiet),
         *trivial_methods(data, resolve_device(device)),
     ]
     patient_a, patient_b = (_load(case, data) for case in (dataset.training[0], dataset.testing[0]))
@@ -99,7 +110,7 @@ def run_demo(
     table = method_table(methods, held_out, other)
     picture = overview_png(methods[:2], patient_a, patient_b, blocks, dataset.classes)
     atomic_write(run_dir / "overview.png", picture)
-    curves = training_curves({OURS: run_dir / "mslaunet", UNET: run_dir / "monai_unet"})
+    curves = training_curves({OURS: ours_dir, UNET: unet_dir})
     page = demo_report(table, held_out[OURS], other[OURS], picture, curves, max_minutes)
     atomic_write(run_dir / "report.html", page)
     dice = {name: class_mean(evaluation, "dice").mean for name, evaluation in held_out.items()}
@@ -127,6 +138,11 @@ def demo_text(result: DemoResult) -> str:
             f"report      {result.report}",
         ]
     )
+
+
+def _fingerprint(config: Config) -> str:
+    """Names the training runs, so that other settings never continue, or overwrite, an older run."""
+    return hashlib.sha256(to_toml(config).encode()).hexdigest()[:8]
 
 
 def held_out_blocks(data: TrainingData) -> list[range]:
