@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -242,3 +243,26 @@ def test_identifiers_in_paths_and_values_reach_no_message(tmp_path: Path) -> Non
         result = run(body)
         assert result.exit_code in (2, 5, 70)
         assert "DOE" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["work", "--bogus"], "No such option: --bogus; see .* work --help"),
+        (["work", "--set"], "Option '--set' requires an argument; see .* work --help"),
+        (["play"], "No such command 'play'; see .* --help"),
+    ],
+)
+def test_a_wrong_call_is_one_line_and_exit_code_two(arguments: list[str], message: str) -> None:
+    result = run(nothing, *arguments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert re.fullmatch(f"error: {message}\n", result.stderr)
+
+
+def test_asking_for_nothing_shows_the_help() -> None:
+    app = make_app("quartet-shared", "Test.")
+    command(app, "work")(nothing)
+    result = CliRunner().invoke(app, [])
+    assert result.exit_code == 2
+    assert "work" in result.stderr

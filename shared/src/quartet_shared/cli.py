@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
+import typer.core
 
 from .errors import QuartetError, ResourceError
 from .files import os_error
@@ -55,6 +56,39 @@ EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+_UsageError: Any = typer.BadParameter.__bases__[0]  # typer carries its own copy of click and exports no more
+
+
+class _OneLineGroup(typer.core.TyperGroup):
+    """Reports a wrong flag or a missing argument like any other failure: in one line, exit code 2."""
+
+    def main(  # the signature of click
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        if not standalone_mode:
+            return super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
+        try:
+            code = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
+        except typer.Abort:
+            sys.exit(EXIT_INTERRUPTED)
+        except _UsageError as err:
+            if type(err).__name__ == "NoArgsIsHelpError":
+                typer.echo(err.format_message(), err=True)
+            else:
+                message = " ".join(err.format_message().split()).rstrip(".")
+                typer.echo(
+                    f"error: {message}; see {err.ctx.command_path if err.ctx else self.name} --help", err=True
+                )
+            sys.exit(err.exit_code)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
 def make_app(name: str, help: str) -> typer.Typer:  # noqa: A002
     """A Typer application with `--version`, shell completion and help instead of an error where nothing is asked.
 
@@ -63,7 +97,12 @@ def make_app(name: str, help: str) -> typer.Typer:  # noqa: A002
         help: one sentence, rich markup allowed.
     """
     app = typer.Typer(
-        name=name, help=help, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False
+        name=name,
+        cls=_OneLineGroup,
+        help=help,
+        no_args_is_help=True,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
     )
 
     @app.callback()
