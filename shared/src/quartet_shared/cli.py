@@ -78,9 +78,7 @@ class _OneLineGroup(typer.core.TyperGroup):
         except typer.Abort:
             sys.exit(EXIT_INTERRUPTED)
         except _UsageError as err:
-            if type(err).__name__ == "NoArgsIsHelpError":
-                typer.echo(err.format_message(), err=True)
-            else:
+            if type(err).__name__ != "NoArgsIsHelpError":  # which has shown the help already
                 message = " ".join(err.format_message().split()).rstrip(".")
                 typer.echo(
                     f"error: {message}; see {err.ctx.command_path if err.ctx else self.name} --help", err=True
