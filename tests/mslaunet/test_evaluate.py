@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import math
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import Result
 
 from mslaunet._shared.errors import DataError
 from mslaunet.evaluate import MaskPair, class_mean, evaluate_folders, evaluate_pairs, summary_cells, summary_table
@@ -63,3 +66,25 @@ def test_volume_against_image_is_refused(tmp_path: Path) -> None:
     mask.rename(mask.with_name("disc_00.png"))
     with pytest.raises(DataError, match=r"disc_00.png: a volume and a 2-D image"):
         evaluate_folders(tmp_path / "nnunet" / "labelsTr", tmp_path / "folders" / "masks", quiet=True)
+
+
+def test_class_names_need_no_images_beside_the_labels(tmp_path: Path) -> None:
+    write_synthetic("nnunet", tmp_path, cases=1)
+    shutil.rmtree(tmp_path / "imagesTr")
+    evaluation = evaluate_folders(tmp_path / "labelsTr", tmp_path / "labelsTr", quiet=True)
+    assert evaluation.rows[0].name == "disc_1"
+
+
+def test_predictions_without_reference_are_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for folder, cases in (("reference", 1), ("predicted", 3)):
+        write_synthetic("folders", tmp_path / folder, cases=cases)
+    evaluate_folders(tmp_path / "reference" / "masks", tmp_path / "predicted" / "masks", quiet=True)
+    assert "2 predictions have no reference" in caplog.text
+
+
+def test_a_report_that_cannot_be_written_fails_before_the_masks_are_read(
+    tmp_path: Path, run_cli: Callable[..., Result]
+) -> None:
+    (tmp_path / "file").touch()
+    result = run_cli("evaluate", tmp_path / "none", tmp_path / "none", "--run-dir", tmp_path / "file")
+    assert result.exit_code == 5, result.stderr

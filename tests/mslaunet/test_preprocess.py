@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mslaunet._shared.errors import ConfigError
 from mslaunet.config import DataConfig
 from mslaunet.data.dataset import Case, Dataset
 from mslaunet.preprocess import Preprocessing, plan_preprocessing, resize_labels, resize_planes
@@ -51,3 +52,14 @@ def test_resizing_keeps_the_last_row_and_column() -> None:
 def test_labels_survive_a_round_trip_of_an_integer_factor() -> None:
     labels = np.random.default_rng(0).integers(0, 5, (2, 16, 16)).astype(np.uint8)
     assert np.array_equal(resize_labels(resize_labels(labels, (48, 48)), (16, 16)), labels)
+
+
+def test_a_window_in_hu_is_refused_for_photographs() -> None:
+    with pytest.raises(ConfigError, match=r"window is in HU"):
+        plan_preprocessing(_dataset(("grey",), "a.png"), DataConfig(root=Path(), intensity="window"))
+
+
+def test_pixels_too_small_for_any_memory_are_refused() -> None:
+    plan = Preprocessing(intensity="window", num_channels=1, pixel_mm=1e-4)
+    with pytest.raises(ConfigError, match=r"pixel_mm 0.0001 makes slices of 4480000 x 4480000 pixels"):
+        plan.plane_size((560, 560), (0.8, 0.8))

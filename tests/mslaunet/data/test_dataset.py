@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mslaunet._shared.errors import DataError
+from mslaunet._shared.errors import ConfigError, DataError
 from mslaunet.data.dataset import open_dataset, split_suffix
 from mslaunet.data.loading import load_case
 from mslaunet.synth import disc_labels, tilted_affine, write_synthetic
@@ -142,3 +143,22 @@ def test_spaces_and_unicode_in_paths(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "expected"), [("a.b.nii.gz", ("a.b", ".nii.gz")), ("x.PNG", ("x", ".png"))])
 def test_double_suffix_is_one(name: str, expected: tuple[str, str]) -> None:
     assert split_suffix(Path(name)) == expected
+
+
+def test_one_rgb_file_is_three_channels_of_an_nnunet_data_set(folders: Path) -> None:
+    for old, new in (("images", "imagesTr"), ("masks", "labelsTr")):
+        (folders / old).rename(folders / new)
+    for path in (folders / "imagesTr").iterdir():
+        path.rename(path.with_stem(f"{path.stem}_0000"))
+    names = {"0": "R", "1": "G", "2": "B"}
+    header = {"channel_names": names, "labels": {"background": 0, "polyp": 1}, "file_ending": ".png"}
+    (folders / "dataset.json").write_text(json.dumps(header))
+    dataset = open_dataset(folders)
+    assert dataset.channels == ("R", "G", "B")
+    case = replace(dataset.training[0], mask=None)
+    assert load_case(case, num_channels=3, num_classes=2).image.shape == (3, 1, 64, 85)
+
+
+def test_class_names_are_refused_where_the_data_set_has_its_own(nnunet: Path) -> None:
+    with pytest.raises(ConfigError, match=r"data.classes is for plain folders"):
+        open_dataset(nnunet, classes={0: "background", 1: "organ"})
