@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mslaunet._shared.errors import ConfigError
+from mslaunet._shared.errors import ConfigError, DataError
 from mslaunet.config import DataConfig
 from mslaunet.data.dataset import Case, Dataset
 from mslaunet.preprocess import Preprocessing, plan_preprocessing, resize_labels, resize_planes
@@ -63,3 +63,13 @@ def test_pixels_too_small_for_any_memory_are_refused() -> None:
     plan = Preprocessing(intensity="window", num_channels=1, pixel_mm=1e-4)
     with pytest.raises(ConfigError, match=r"pixel_mm 0.0001 makes slices of 4480000 x 4480000 pixels"):
         plan.plane_size((560, 560), (0.8, 0.8))
+
+
+@pytest.mark.parametrize(
+    ("intensity", "is_volume", "message"),
+    [("window", False, "photo: a 2-D image"), ("unit", True, "photo: intensities from -1000 to 1000")],
+)
+def test_an_image_of_the_other_kind_is_refused(intensity: str, is_volume: bool, message: str) -> None:
+    image = np.array([-1000, 1000], np.float32).reshape(1, 1, 1, 2)
+    with pytest.raises(DataError, match=message):
+        Preprocessing(intensity=intensity, num_channels=1).require_kind(image, "photo", is_volume=is_volume)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ._shared.checkpoints import load_model
 from .cost import forward_gflop
 from .model import PRESETS, VARIANTS, MSLAUNet
-from .predict import model_directory
+from .predict import read_model
 from .report import text_table
 
 
@@ -36,7 +35,7 @@ def describe_model(path: Path) -> tuple[dict[str, Any], str]:
     Raises:
         CheckpointError: there is no sound model.
     """
-    tensors, config = load_model(model_directory(path))
+    tensors, config = read_model(path)
     parameters = sum(
         t.numel()
         for name, t in tensors.items()

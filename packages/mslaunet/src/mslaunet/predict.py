@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from ._shared.checkpoints import load_model, load_strict
 from ._shared.engine.device import resolve_device
@@ -78,11 +79,7 @@ def load_predictor(path: Path, *, device: str = "auto") -> Predictor:
         ResourceError: the device does not exist.
     """
     where = resolve_device(device)
-    tensors, config = load_model(model_directory(path))
-    if config.get("package") != "mslaunet" or not config.get("model"):
-        raise CheckpointError(
-            f"{path.name}: not an mslaunet model; give a run directory or a directory of `convert`"
-        )
+    tensors, config = read_model(path)
     model = MSLAUNet(**config["model"])
     load_strict(model, tensors, path.name)
     return Predictor(
@@ -92,6 +89,21 @@ def load_predictor(path: Path, *, device: str = "auto") -> Predictor:
         {int(k): v for k, v in config["mask_values"].items()},
         where,
     )
+
+
+def read_model(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Weights and configuration of a model directory, or of the best weights of a run directory.
+
+    Raises:
+        CheckpointError: no weights there, or they are damaged or belong to something else.
+    """
+    tensors, config = load_model(model_directory(path))
+    parts = ("model", "preprocessing", "classes", "mask_values")
+    if config.get("package") != "mslaunet" or not config.get("model") or not all(part in config for part in parts):
+        raise CheckpointError(
+            f"{path.name}: not an mslaunet model; give a run directory or a directory of `convert`"
+        )
+    return tensors, config
 
 
 def model_directory(path: Path) -> Path:
@@ -133,8 +145,8 @@ def predict_files(
 ) -> list[Path]:
     """Write one mask per case into `out`, on the grid and affine of its image; return the paths.
 
-    Volumes become `<case>.nii.gz`; 2-D images become `<case>.png` with the pixel values of the training masks. Each
-    file is written atomically and read back: its grid must equal the source's.
+    Volumes become `<case>.nii.gz`; 2-D images become `<case>.png` with label ids, or 0 and 255 after training on
+    binary masks. Each file is written atomically; a volume is read back, and its grid must equal the source's.
 
     Raises:
         ConfigError: an output exists and `resume` is off.
@@ -162,6 +174,7 @@ def predict_files(
 
 def _predict_case(predictor: Predictor, case: Case, target: Path) -> None:
     loaded = load_case(case, num_channels=predictor.plan.num_channels, num_classes=len(predictor.classes))
+    predictor.plan.require_kind(loaded.image, case.images[0].name, is_volume=case.is_volume)
     labels = predictor.predict(loaded)
     if loaded.volume is None:
         to_pixel = {label: pixel for pixel, label in predictor.mask_values.items()}

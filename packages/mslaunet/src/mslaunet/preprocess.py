@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from pydantic import Field
 
 from ._shared.config import FrozenModel
-from ._shared.errors import ConfigError
+from ._shared.errors import ConfigError, DataError
 from ._shared.io.images import MAX_PIXELS
 from .config import DataConfig
 from .data.dataset import Dataset
@@ -29,6 +29,19 @@ class Preprocessing(FrozenModel):
     window_high: float = 275.0
     pixel_mm: float | None = Field(None, gt=0)
     num_channels: int = Field(ge=1)
+
+    def require_kind(self, image: np.ndarray, name: str, *, is_volume: bool) -> None:
+        """Check that a case is of the kind that this preprocessing is for; `name` is for the message.
+
+        Raises:
+            DataError: a photograph for a window in HU, or a volume outside [0, 1] for the unit range.
+        """
+        if self.intensity == "window" and not is_volume:
+            raise DataError(f"{name}: a 2-D image, but the model reads volumes in HU; give it NIfTI volumes")
+        if self.intensity == "unit" and is_volume and not (image.min() >= 0 and image.max() <= 1):
+            raise DataError(
+                f"{name}: intensities from {image.min():g} to {image.max():g}, but the model reads images in [0, 1]"
+            )
 
     def normalise(self, image: np.ndarray) -> np.ndarray:
         """(C, D, H, W) raw intensities -> float32 in [-1, 1]."""
