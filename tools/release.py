@@ -3,7 +3,7 @@
 Nothing else moves: shared is linked into each package, so a release of one neither needs nor forces another.
 Nothing is pushed or uploaded.
 
-Usage: python tools/release.py PACKAGE major|minor|patch
+Usage: python tools/release.py PACKAGE major|minor|patch   (tryon-bench and tryon_bench are the same package)
 """
 
 from __future__ import annotations
@@ -78,10 +78,22 @@ def release(folder: Path, part: str) -> str:
     return tag
 
 
+def folder_name(package: str) -> str:
+    """Name of the folder of a package, which may be given as the distribution is called.
+
+    >>> folder_name("tryon-bench")
+    'tryon_bench'
+    """
+    if package in ("shared", "quartet-shared", "quartet_shared"):
+        raise SystemExit("error: quartet-shared is never published; release the packages that link it")
+    return package.replace("-", "_")
+
+
 def main() -> None:
     """Parse the command line and release."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("package", choices=sorted(path.name for path in (ROOT / "packages").iterdir()))
+    names = sorted(path.name for path in (ROOT / "packages").iterdir())
+    parser.add_argument("package", type=folder_name, choices=names)
     parser.add_argument("part", choices=["major", "minor", "patch"])
     arguments = parser.parse_args()
     tag = release(ROOT / "packages" / arguments.package, arguments.part)

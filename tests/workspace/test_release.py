@@ -79,7 +79,15 @@ def test_release_refuses_a_tag_that_exists(checkout: Path) -> None:
     assert git(checkout, "status", "--porcelain") == ""
 
 
-def test_the_tag_of_tryon_bench_carries_the_name_of_the_distribution(checkout: Path) -> None:
-    result = release(checkout, "tryon_bench", "patch")
+@pytest.mark.parametrize("name", ["tryon_bench", "tryon-bench"])
+def test_the_tag_of_tryon_bench_carries_the_name_of_the_distribution(checkout: Path, name: str) -> None:
+    result = release(checkout, name, "patch")
     assert result.returncode == 0, result.stderr
     assert git(checkout, "tag", "--points-at", "HEAD") == "tryon-bench-v0.1.1"
+
+
+@pytest.mark.parametrize("name", ["shared", "quartet-shared"])
+def test_release_refuses_the_shared_floor(checkout: Path, name: str) -> None:
+    result = release(checkout, name)
+    expected = "error: quartet-shared is never published; release the packages that link it\n"
+    assert (result.returncode, result.stderr) == (1, expected)
