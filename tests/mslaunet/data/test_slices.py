@@ -15,7 +15,7 @@ from mslaunet.synth import write_synthetic
 
 def _cases(count: int, depth: int) -> list[PreparedCase]:
     mask = np.zeros((depth, 4, 4), np.uint8)
-    return [PreparedCase(f"c{i}", "", mask[None].astype(np.float32), mask) for i in range(count)]
+    return [PreparedCase(f"c{i}", "", mask[None].astype(np.float32), mask, f"c{i}") for i in range(count)]
 
 
 def test_blocks_are_held_out_with_an_unused_slice_on_either_side() -> None:

@@ -32,10 +32,11 @@ class DataConfig(FrozenModel):
     window_high: float = Field(275.0, description="upper end of the intensity window, HU")
     split: Literal["auto", "cases", "slices"] = Field(
         "auto",
-        description="validation by whole cases, or by blocks of slices where there are fewer than five cases",
+        description="validation by whole cases (all of a patient on one side), or by blocks of slices where there are "
+        "fewer than five patients",
     )
     validation_fraction: float = Field(
-        0.2, gt=0, lt=1, description="part of the training cases kept for validation"
+        0.2, gt=0, lt=1, description="part of the training patients (or slices) kept for validation"
     )
     block_slices: int = Field(8, ge=2, description="length of a held-out block of slices when split is slices")
     max_excluded_fraction: float = Field(0.05, ge=0, le=1, description="unreadable cases tolerated, as a fraction")

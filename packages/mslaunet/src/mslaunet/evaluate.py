@@ -19,6 +19,7 @@ from ._shared.metrics.transunet import evaluate_case_transunet
 from .data.dataset import image_files, is_volume, split_suffix
 from .data.loading import read_label_image
 from .data.nnunet import read_classes
+from .data.patients import read_patients, require_listed
 
 log = get_logger(__name__)
 
@@ -101,6 +102,8 @@ def evaluate_folders(
 ) -> Evaluation:
     """Score every reference mask against the prediction of the same name.
 
+    Intervals resample the patients of a `patients.csv` beside the reference folder; without one, the cases.
+
     Args:
         references: folder of masks.
         predictions: folder of masks with the same names (the suffix may differ).
@@ -109,10 +112,13 @@ def evaluate_folders(
         quiet: no progress.
 
     Raises:
-        DataError: a prediction is missing, unreadable or on another grid. A prediction without reference
-            is warned of.
+        DataError: a mask is missing, unreadable or on another grid, or `patients.csv` does not list every case.
+            A prediction without reference is warned of.
     """
     paths = _pair_paths(references, predictions)
+    patients = read_patients(references.resolve().parent)
+    if patients is not None:
+        require_listed({name for name, _, _ in paths}, patients)
     classes = classes or _classes_beside(references) or _classes_found(paths)
     with progress(len(paths), "evaluating", quiet=quiet) as bar:
 
@@ -121,7 +127,7 @@ def evaluate_folders(
                 yield _load_pair(name, reference, prediction)
                 bar.update()
 
-        return evaluate_pairs(pairs(), classes, empty=empty)
+        return evaluate_pairs(pairs(), classes, empty=empty, patient_ids=patients)
 
 
 def _pair_paths(references: Path, predictions: Path) -> list[tuple[str, Path, Path]]:

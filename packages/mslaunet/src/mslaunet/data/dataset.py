@@ -17,11 +17,19 @@ Layout = Literal["auto", "nnunet", "folders"]
 
 @dataclass(frozen=True)
 class Case:
-    """One study: its image files (one per channel, or a single file of several channels) and its mask, if any."""
+    """One study: its image files (one per channel, or a single file of several channels) and its mask, if any.
+
+    Cases of one patient share `patient_id`; without a `patients.csv` it is the case id.
+    """
 
     case_id: str
     images: tuple[Path, ...]
     mask: Path | None = None
+    patient_id: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.patient_id:
+            object.__setattr__(self, "patient_id", self.case_id)
 
     @property
     def is_volume(self) -> bool:
@@ -94,20 +102,21 @@ def open_dataset(root: Path, layout: Layout = "auto", classes: Mapping[int, str]
         classes: label id to name, for the plain layout (nnU-Net raw brings its own).
 
     Raises:
-        DataError: no such folder, unknown layout, missing or unpaired files.
+        DataError: no such folder, unknown layout, missing or unpaired files, or a `patients.csv` that does not fit.
         ConfigError: `classes` for a data set that brings its own.
     """
     from .folders import open_folders
     from .nnunet import open_nnunet
+    from .patients import assign_patients
 
     if not root.is_dir():
         raise DataError(f"{root.name}: expected a data set folder, found none; check the path")
     if layout == "nnunet" or (layout == "auto" and (root / "dataset.json").is_file()):
         if classes is not None:
             raise ConfigError("data.classes is for plain folders; nnU-Net raw names its classes in dataset.json")
-        return open_nnunet(root)
+        return assign_patients(open_nnunet(root))
     if layout == "folders" or (layout == "auto" and (root / "images").is_dir()):
-        return open_folders(root, classes)
+        return assign_patients(open_folders(root, classes))
     raise DataError(
         f"{root.name}: layout not recognised; expected dataset.json with imagesTr/ and labelsTr/ (nnU-Net raw), "
         "or images/ and masks/ with the same file names"

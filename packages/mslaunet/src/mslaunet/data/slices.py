@@ -27,6 +27,7 @@ class PreparedCase:
     sha256: str
     image: np.ndarray
     mask: np.ndarray
+    patient_id: str
 
 
 @dataclass(frozen=True)
@@ -87,12 +88,17 @@ def _prepare_case(case: Case, dataset: Dataset, plan: Preprocessing, cache: Path
         loaded = load_case(
             case, num_channels=plan.num_channels, num_classes=len(dataset.classes), mask_values=dataset.mask_values
         )
+        plan.require_kind(loaded.image, case.images[0].name, is_volume=case.is_volume)
         image, mask = prepare_arrays(loaded, plan)
         for path, array in ((image_path, image), (mask_path, mask.astype(np.uint16))):
             with atomic_path(path) as temporary:
                 np.save(temporary, array, allow_pickle=False)
     return PreparedCase(
-        case.case_id, sha256, np.load(image_path, mmap_mode="r"), np.load(mask_path, mmap_mode="r")
+        case.case_id,
+        sha256,
+        np.load(image_path, mmap_mode="r"),
+        np.load(mask_path, mmap_mode="r"),
+        case.patient_id,
     )
 
 
@@ -106,35 +112,41 @@ class SliceSplit:
 
 
 def split_slices(cases: Sequence[PreparedCase], *, by: str, fraction: float, block: int, seed: int) -> SliceSplit:
-    """Keep a part for validation: whole cases, or blocks of neighbouring slices where cases are too few.
+    """Keep a part for validation: whole cases, or blocks of neighbouring slices where patients are too few.
+
+    All cases of a patient go to one side when whole cases are kept.
 
     Blocks are the weak choice: slices of one patient resemble each other, so the score shows fitting, not
     generalisation. One slice on either side of a held-out block is used by nobody.
 
     Args:
         cases: the prepared cases.
-        by: "cases", "slices" or "auto" (cases from five on).
-        fraction: part kept for validation, in (0, 1).
+        by: "cases", "slices" or "auto" (cases, from five patients on).
+        fraction: part of the patients, or of the slices, kept for validation, in (0, 1).
         block: slices per held-out block.
-        seed: decides which cases are kept.
+        seed: decides which patients are kept.
 
     Raises:
         DataError: nothing is left for training or for validation.
     """
+    patients = len({case.patient_id for case in cases})
     if by == "auto":
-        by = "cases" if len(cases) >= 5 else "slices"
+        by = "cases" if patients >= 5 else "slices"
     split = _by_cases(cases, fraction, seed) if by == "cases" else _by_slices(cases, fraction, block)
     if not split.train or not split.validation:
         raise DataError(
             f"split by {by}: {len(split.train)} training and {len(split.validation)} validation slices from "
-            f"{len(cases)} cases; add cases, or change data.split, data.validation_fraction or data.block_slices"
+            f"{len(cases)} cases of {patients} patients; add patients, or change data.split, "
+            "data.validation_fraction or data.block_slices"
         )
     return split
 
 
 def _by_cases(cases: Sequence[PreparedCase], fraction: float, seed: int) -> SliceSplit:
-    order = np.random.Generator(np.random.Philox(key=seed)).permutation(len(cases))
-    held_out = {int(i) for i in order[: max(1, round(len(cases) * fraction))]}
+    patients = list(dict.fromkeys(case.patient_id for case in cases))
+    order = np.random.Generator(np.random.Philox(key=seed)).permutation(len(patients))
+    kept = {patients[i] for i in order[: max(1, round(len(patients) * fraction))]}
+    held_out = {c for c, case in enumerate(cases) if case.patient_id in kept}
     pairs = [(c, z) for c, case in enumerate(cases) for z in range(case.mask.shape[0])]
     train = tuple(pair for pair in pairs if pair[0] not in held_out)
     return SliceSplit(train, tuple(pair for pair in pairs if pair[0] in held_out), "cases")
