@@ -79,8 +79,12 @@ def _load_volumes(case: Case) -> LoadedCase:
 
 def _load_image(case: Case, mask_values: Mapping[int, int] | None) -> LoadedCase:
     planes = [_channels_first(path) for path in case.images]
-    if len({plane.shape[1:] for plane in planes}) > 1:
-        raise DataError(f"{case.images[0].name}: the channel files differ in size; export them at one size")
+    for path, plane in zip(case.images[1:], planes[1:], strict=True):
+        if plane.shape[1:] != planes[0].shape[1:]:
+            raise DataError(
+                f"{path.name}: {plane.shape[2]}x{plane.shape[1]} pixels, {case.images[0].name} has "
+                f"{planes[0].shape[2]}x{planes[0].shape[1]}; export the channels of a case at one size"
+            )
     image = np.concatenate(planes)[:, None]
     mask = None
     if case.mask is not None:
