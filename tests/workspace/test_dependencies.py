@@ -82,3 +82,8 @@ def test_the_table_of_the_readme_states_the_declared_dependencies() -> None:
     for dependency, row in stated.items():
         for package, mark in row.items():
             assert (mark == "yes") == (dependency in declared(f"packages/{package}")), (dependency, package)
+
+
+@pytest.mark.parametrize(("folder", "name"), MEMBERS)
+def test_members_take_the_pythons_of_the_workspace(folder: str, name: str) -> None:
+    assert project(folder)["requires-python"] == project(".")["requires-python"]
