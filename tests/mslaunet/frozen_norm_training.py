@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from mslaunet._shared.cli import leave
 from mslaunet._shared.config import to_toml
 from mslaunet._shared.engine.loop import fit
 from mslaunet._shared.runs import RunDir
@@ -46,3 +47,4 @@ def main(data: Path, run_dir: Path) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]), Path(sys.argv[2]))
+    leave(0)

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from quartet_shared import checkpoints
+from quartet_shared.cli import leave
 from quartet_shared.engine.config import TrainConfig
 from quartet_shared.engine.distributed import sum_across_ranks
 from quartet_shared.engine.loop import FitResult, fit
@@ -154,4 +155,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())
