@@ -78,10 +78,11 @@ def demo_report(
             f"patient, so it says nothing about other people. Other patient: one patient, no interval. {CAVEAT}."
         ),
         tables=[Table(*table)],
-        figures=[
-            Figure(picture, ATTRIBUTION, "CT slices with reference masks and the predictions of both networks"),
-            Figure(curves, "Dice on the network's grid while training", "two curves of Dice over minutes"),
-        ],
+        figures=[Figure(picture, ATTRIBUTION, "CT slices with reference masks and both networks' predictions")],
+    )
+    training = Section(
+        "While training",
+        figures=[Figure(curves, "Dice on the network's grid, held-out slices", "two curves of Dice over minutes")],
     )
     patient_a = Section(
         "Ours on held-out slices of patient A",
@@ -96,7 +97,9 @@ def demo_report(
         text=f"Written as prediction.nii.gz on the CT's own grid and affine. {CAVEAT}. {POLICIES['undefined']}",
         tables=[Table(*summary_table(other, metrics))],
     )
-    return render_report("mslaunet demo", [overview, patient_a, patient_b], note=f"{CAVEAT}. {ATTRIBUTION}")
+    return render_report(
+        "mslaunet demo", [overview, training, patient_a, patient_b], note=f"{CAVEAT}. {ATTRIBUTION}"
+    )
 
 
 def training_curves(runs: Mapping[str, Path]) -> str:
