@@ -317,3 +317,9 @@ def test_mutated_images_raise_nothing_but_data_error(
             assert read(path, max_pixels=10**6).array.ndim in (2, 3)
         except DataError:
             continue
+
+
+def test_label_ids_beside_a_void_value_are_not_taken_for_a_binary_mask(tmp_path: Path) -> None:
+    ids = np.array([[0, 1, 2, 255]], np.uint8)
+    with pytest.raises(DataError, match="label ids up to 2 beside 255"):
+        read_mask(saved(tmp_path, ids))

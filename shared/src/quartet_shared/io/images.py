@@ -194,6 +194,12 @@ def _threshold(values: NDArray[Any], top: int, name: str) -> MaskData:
         raise DataError(
             f"{name}: values {levels[:5].tolist()}.. up to {top}; expected a binary mask, 0/1 or 0/255"
         )
+    between = levels[(levels > 0) & (levels < foreground)]
+    if top == foreground and between.size and between[-1] <= 0.1 * foreground:  # soft edges would spread further
+        raise DataError(
+            f"{name}: label ids up to {between[-1]} beside {top}, a void value? expected a binary mask or label ids "
+            "only; map the void value to a class"
+        )
     soft = int(np.count_nonzero((values > 0.1 * foreground) & (values < 0.9 * foreground)))
     if soft * 2 > values.size:
         raise DataError(
