@@ -41,26 +41,9 @@ def test_help_of_every_command_imports_no_framework(name: str) -> None:
     assert answer["loaded"] == []
 
 
-# Every flag of every command but `--help`, so that a new one, or one less, is a decision and not an accident.
-RUN = {"--run-dir", "--device", "--seed", "--resume", "--max-minutes", "--json", "--quiet", "--debug"}
-TALK = {"--json", "--quiet", "--debug"}
-FLAGS = {
-    "mslaunet": {
-        "train": RUN | {"--config", "--set", "--epochs", "--allow"},
-        "predict": TALK | {"--model", "--out", "--batch-size", "--device", "--resume"},
-        "evaluate": TALK | {"--run-dir", "--empty"},
-        "info": {"--model", "--json", "--debug"},
-        "convert": {"--num-classes", "--in-channels", "--trained-size", "--json", "--debug"},
-        "synth": {"--cases", "--side", "--seed", "--json", "--debug"},
-        "demo": RUN,
-        "assets list": TALK,
-        "assets fetch": TALK | {"--for"},
-        "assets verify": TALK | {"--for"},
-    },
-    "cmcgns": {"": {"--version"}},
-    "tryon_bench": {"": {"--version"}},
-    "breastmri": {"": {"--version"}},
-}
+# `tests/<package>/flags.py` lists every flag of every command but `--help`, so that a new one, or one less, is a
+# decision and not an accident.
+FLAGS = {name: import_module(f"tests.{name}.flags").FLAGS for name in PACKAGES}
 
 
 def flags(command: Any, path: str = "") -> dict[str, set[str]]:
