@@ -1,0 +1,102 @@
+"""Commands that train. Thin: nothing heavy is imported before one runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .._shared.cli import (
+    ConfigOption,
+    DebugOption,
+    DeviceOption,
+    JsonOption,
+    QuietOption,
+    ResumeOption,
+    RunDirOption,
+    SeedOption,
+    SetOption,
+    command,
+    emit,
+)
+from .app import MinutesOption, app
+
+
+@command(
+    app,
+    "train",
+    examples=[
+        "mslaunet train DATA --run-dir runs/first --epochs 50 --set model.variant=tiny",
+        "torchrun --nproc-per-node=2 -m mslaunet train DATA --run-dir runs/two --resume",
+    ],
+)
+def train_command(
+    data: Annotated[Path, typer.Argument(help="Data set: nnU-Net raw, or images/ and masks/.")],
+    run_dir: RunDirOption,
+    config: ConfigOption = None,
+    settings: SetOption = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Passes over the training slices.")] = None,
+    max_minutes: MinutesOption = None,
+    allow: Annotated[
+        bool, typer.Option("--allow", metavar="", help="Continue although settings or data changed.")
+    ] = False,
+    device: DeviceOption = "auto",
+    seed: SeedOption = None,
+    resume: ResumeOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Train a network; safe to kill at any time, --resume goes on bit-exactly."""
+    from .._shared.config import load_config
+    from ..config import Config
+    from ..train import train
+
+    flags = {
+        "data.root": str(data),
+        "train.epochs": epochs,
+        "train.max_minutes": max_minutes,
+        "train.seed": seed,
+    }
+    resolved = load_config(Config, config, settings or (), flags)
+    result = train(resolved, run_dir, device=device, resume=resume, allow_config_change=allow, quiet=quiet)
+    best = "undefined" if result.best_metric is None else f"{result.best_metric:.4f}"
+    summary = {
+        "steps": result.step,
+        "stopped": result.stopped,
+        "best_validation_dice": result.best_metric,
+        "best": str(result.best_path),
+        "last": str(result.last_path),
+    }
+    emit(
+        summary,
+        as_json,
+        f"{result.step} steps ({result.stopped}), best validation Dice {best}\n{result.best_path}",
+    )
+
+
+@command(
+    app,
+    "demo",
+    examples=["mslaunet demo", "mslaunet demo --run-dir runs/longer --max-minutes 20"],
+)
+def demo_command(
+    run_dir: RunDirOption = Path("runs/mslaunet-demo"),
+    max_minutes: Annotated[
+        float, typer.Option("--max-minutes", min=0.05, help="Training time of each of the two networks.")
+    ] = 3.0,
+    device: DeviceOption = "auto",
+    seed: SeedOption = None,
+    resume: ResumeOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Learn one patient's CT and segment another's; exit 1 if training does not beat the trivial answers."""
+    from ..demo.run import demo_text, run_demo
+
+    result = run_demo(run_dir, max_minutes=max_minutes, seed=seed or 0, device=device, resume=resume, quiet=quiet)
+    emit(result.to_json(), as_json, demo_text(result))
+    if not result.beats_trivial:
+        raise typer.Exit(1)
