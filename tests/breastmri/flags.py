@@ -2,4 +2,10 @@
 
 from __future__ import annotations
 
-FLAGS = {"": {"--version"}}
+RUN = {"--run-dir", "--device", "--seed", "--resume", "--max-minutes", "--json", "--quiet", "--debug"}
+TALK = {"--json", "--quiet", "--debug"}
+FLAGS = {
+    "assets list": TALK,
+    "assets fetch": TALK | {"--for"},
+    "assets verify": TALK | {"--for"},
+}
