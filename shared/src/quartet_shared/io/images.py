@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
@@ -53,7 +54,11 @@ class MaskData:
 
 
 def read_image(
-    path: Path, *, max_pixels: int = MAX_PIXELS, alpha: Literal["error", "drop"] = "error"
+    path: Path | bytes,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    alpha: Literal["error", "drop"] = "error",
+    name: str = "",
 ) -> ImageData:
     """Read an image; its EXIF orientation is applied.
 
@@ -61,45 +66,49 @@ def read_image(
     YCbCr become RGB.
 
     Args:
-        path: the file; its content decides the format.
+        path: the file, or its bytes; the content decides the format.
         max_pixels: refuse larger images before decoding. Pillow refuses above 179 million in any case.
         alpha: refuse transparency, or drop it without blending.
+        name: what messages call it; the file's name by default.
 
     Raises:
         DataError: no image, damaged, too large, several frames, floating point, or transparent.
         ResourceError: the image does not fit the memory.
     """
-    with _decoded(path, max_pixels) as image:
+    name = name or _name(path)
+    with _decoded(path, name, max_pixels) as image:
         if alpha == "error" and image.has_transparency_data:
-            raise DataError(
-                f"{path.name}: has an alpha channel; expected an opaque image, flatten it or drop alpha"
-            )
-        array = _pixels(image, path.name)
+            raise DataError(f"{name}: has an alpha channel; expected an opaque image, flatten it or drop alpha")
+        array = _pixels(image, name)
     return ImageData(array, np.iinfo(array.dtype).max)
 
 
-def read_mask(path: Path, *, binary: bool | None = None, max_pixels: int = MAX_PIXELS) -> MaskData:
+def read_mask(
+    path: Path | bytes, *, binary: bool | None = None, max_pixels: int = MAX_PIXELS, name: str = ""
+) -> MaskData:
     """Read a mask: grey values or palette indices are label ids; RGB is taken where its channels are equal.
 
     Grey PNGs of 2 or 4 bits are scaled to 8 by Pillow; store label ids with 8 bits or a palette.
 
     Args:
-        path: the file.
+        path: the file, or its bytes.
         binary: True thresholds at half of the foreground value, so 0/1, 0/255 and soft edges all become 0/1; False
             keeps label ids; None is True where the largest value is 255.
         max_pixels: refuse larger images before decoding.
+        name: what messages call it; the file's name by default.
 
     Raises:
         DataError: as `read_image`, coloured or transparent pixels, or, for a binary mask, values that are neither.
         ResourceError: the mask does not fit the memory.
     """
-    with _decoded(path, max_pixels) as image:
-        values = np.asarray(image) if image.mode in ("P", "1") else _grey(image, path.name)
+    name = name or _name(path)
+    with _decoded(path, name, max_pixels) as image:
+        values = np.asarray(image) if image.mode in ("P", "1") else _grey(image, name)
     values = values.astype(np.uint8) if values.dtype == bool else values
     top = int(values.max())
     if binary is None:
         binary = top == 255
-    return _threshold(values, top, path.name) if binary else MaskData(values)
+    return _threshold(values, top, name) if binary else MaskData(values)
 
 
 def write_png(path: Path, array: NDArray[Any]) -> None:
@@ -127,27 +136,31 @@ def write_png(path: Path, array: NDArray[Any]) -> None:
 
 
 @contextmanager
-def _decoded(path: Path, max_pixels: int) -> Iterator[Image.Image]:
+def _decoded(path: Path | bytes, name: str, max_pixels: int) -> Iterator[Image.Image]:
     """The upright image; the one place where Pillow's exceptions become ours."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on metadata, and on sizes that are checked below
-            with Image.open(path, formats=_FORMATS) as image:
-                _require_size(image, path.name, max_pixels)
+            with Image.open(BytesIO(path) if isinstance(path, bytes) else path, formats=_FORMATS) as image:
+                _require_size(image, name, max_pixels)
                 image.load()
                 yield ImageOps.exif_transpose(image)
     except DataError:
         raise
     except MemoryError as err:
-        raise ResourceError(f"{path.name}: the image does not fit the memory; make it smaller") from err
+        raise ResourceError(f"{name}: the image does not fit the memory; make it smaller") from err
     except Image.DecompressionBombError as err:
-        raise DataError(f"{path.name}: more pixels than Pillow's limit; make it smaller") from err
+        raise DataError(f"{name}: more pixels than Pillow's limit; make it smaller") from err
     except (FileNotFoundError, PermissionError, IsADirectoryError) as err:
-        raise DataError(f"{path.name}: cannot be read ({err.strerror}); check the path") from err
+        raise DataError(f"{name}: cannot be read ({err.strerror}); check the path") from err
     except Exception as err:  # Pillow's readers raise whatever a damaged field leads to
         raise DataError(
-            f"{path.name}: cannot be decoded; expected a whole PNG, JPEG, TIFF, BMP or WebP image, replace the file"
+            f"{name}: cannot be decoded; expected a whole PNG, JPEG, TIFF, BMP or WebP image, replace the file"
         ) from err
+
+
+def _name(source: Path | bytes) -> str:
+    return "image" if isinstance(source, bytes) else source.name
 
 
 def _require_size(image: Image.Image, name: str, max_pixels: int) -> None:
