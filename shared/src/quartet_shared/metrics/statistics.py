@@ -21,6 +21,7 @@ class PatientInterval(NamedTuple):
     high: float
     n_patients: int
     undefined: str = ""
+    dropped_resamples: int = 0
 
 
 class PairedTest(NamedTuple):
@@ -41,6 +42,7 @@ def patient_bootstrap(
     n_resamples: int = 2000,
     confidence: float = 0.95,
     seed: int = 0,
+    drop_undefined: bool = False,
 ) -> PatientInterval:
     """Percentile bootstrap interval over patients (Efron 1979): a drawn patient brings all of its rows.
 
@@ -54,6 +56,8 @@ def patient_bootstrap(
         n_resamples: number of resamples.
         confidence: coverage aimed at, in (0, 1).
         seed: seed of the Philox generator; the same seed gives the same interval.
+        drop_undefined: leave out and count resamples on which the statistic is NaN (an AUROC without one class);
+            more than half of them still leave the interval undefined.
 
     Returns:
         The statistic of all rows with the interval; without rows everything is NaN.
@@ -63,7 +67,7 @@ def patient_bootstrap(
 
     Example:
         >>> patient_bootstrap([0.5, 0.5, 0.5], ["a", "b", "c"])
-        PatientInterval(estimate=0.5, low=0.5, high=0.5, n_patients=3, undefined='')
+        PatientInterval(estimate=0.5, low=0.5, high=0.5, n_patients=3, undefined='', dropped_resamples=0)
     """
     array = np.asarray(values, dtype=np.float64)
     rows = _rows_of_patients(len(array), patient_ids)
@@ -74,10 +78,15 @@ def patient_bootstrap(
         return PatientInterval(estimate, math.nan, math.nan, 1, "fewer than 2 patients")
     rng = np.random.Generator(np.random.Philox(seed))
     draws = rng.integers(len(rows), size=(n_resamples, len(rows)))
-    resampled = [statistic(array[np.concatenate([rows[patient] for patient in draw])]) for draw in draws]
+    resampled = np.array(
+        [statistic(array[np.concatenate([rows[patient] for patient in draw])]) for draw in draws], dtype=np.float64
+    )
+    dropped = int(np.isnan(resampled).sum())
+    if drop_undefined and dropped <= n_resamples // 2:
+        resampled = resampled[~np.isnan(resampled)]
     low, high = np.quantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2])
     reason = "" if np.isfinite([low, high]).all() else "the statistic is undefined on some resamples"
-    return PatientInterval(estimate, float(low), float(high), len(rows), reason)
+    return PatientInterval(estimate, float(low), float(high), len(rows), reason, dropped)
 
 
 def paired_permutation_test(
