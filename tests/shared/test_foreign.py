@@ -3,12 +3,13 @@ from __future__ import annotations
 import argparse
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from quartet_shared.errors import CheckpointError
-from quartet_shared.foreign import read_foreign_weights
+from quartet_shared.foreign import read_foreign_weights, read_pickled_arrays
 
 STATE = {"a.weight": torch.arange(6.0).reshape(2, 3).half(), "a.bias": torch.ones(2)}
 
@@ -102,3 +103,23 @@ def test_objects_of_other_packages_are_refused(tmp_path):
 def test_a_missing_file_is_an_error(tmp_path):
     with pytest.raises(CheckpointError, match=r"absent\.pt: expected a weight file"):
         read_foreign_weights(tmp_path / "absent.pt")
+
+
+def test_pickled_arrays_come_flat_and_bit_equal(tmp_path):
+    tree = {"Net": {"Conv_0": {"kernel": np.arange(6, dtype=np.float32).reshape(2, 3), "bias": np.ones(2)}}}
+    (tmp_path / "w.ckpt").write_bytes(pickle.dumps(tree, protocol=3))
+    arrays = read_pickled_arrays(tmp_path / "w.ckpt")
+    assert arrays.keys() == {"Net/Conv_0/kernel", "Net/Conv_0/bias"}
+    np.testing.assert_array_equal(arrays["Net/Conv_0/kernel"], tree["Net"]["Conv_0"]["kernel"])
+
+
+@pytest.mark.parametrize("content", ["payload", "object array", "text", "cut"])
+def test_a_pickle_of_anything_but_arrays_is_refused_and_runs_nothing(tmp_path, content):
+    path = tmp_path / "w.ckpt"
+    trap = Payload(tmp_path / "ran")
+    things = {"payload": {"a": trap}, "object array": {"a": np.array([trap], dtype=object)}, "text": {"a": "b"}}
+    raw = pickle.dumps(things.get(content, {"a": np.zeros(100)}))
+    path.write_bytes(raw[: len(raw) // 2] if content == "cut" else raw)
+    with pytest.raises(CheckpointError, match=r"w\.ckpt"):
+        read_pickled_arrays(path)
+    assert not (tmp_path / "ran").exists()

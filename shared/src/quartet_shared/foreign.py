@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -14,6 +18,15 @@ from torch import Tensor
 from .errors import CheckpointError
 
 _CONTAINERS = ("model", "state_dict", "model_state_dict")
+_ARRAY_PARTS = {
+    (module, name)
+    for module, names in {
+        "numpy": ("ndarray", "dtype"),
+        "numpy.core.multiarray": ("_reconstruct", "scalar"),
+        "numpy._core.multiarray": ("_reconstruct", "scalar"),
+    }.items()
+    for name in names
+}
 _WRAPPERS = ("module.", "_orig_mod.")  # left by DistributedDataParallel and torch.compile
 
 
@@ -35,6 +48,48 @@ def read_foreign_weights(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise CheckpointError(f"{path.name}: expected a weight file, there is no such file")
     return state_dict_of(_read(path), path.name)
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Builds plain containers and numpy arrays; whatever else a pickle names is refused before it is imported."""
+
+    def find_class(self, module_name: str, global_name: str, /) -> Any:
+        if (module_name, global_name) not in _ARRAY_PARTS:
+            raise pickle.UnpicklingError(f"{module_name}.{global_name}")
+        return super().find_class(module_name, global_name)
+
+
+def read_pickled_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Numbers of a pickle of nested dictionaries of numpy arrays, the form in which JAX weights travel.
+
+    Args:
+        path: the pickle.
+
+    Returns:
+        Names joined by "/" -> arrays, dtype as stored.
+
+    Raises:
+        CheckpointError: missing, damaged, unsafe, or something else inside.
+    """
+    try:
+        with path.open("rb") as file:
+            content = _ArrayUnpickler(file).load()
+    except Exception as err:  # damaged and hostile pickles raise nearly anything
+        raise CheckpointError(
+            f"{path.name}: refused, not a pickle of plain numpy arrays or damaged ({type(err).__name__}); ask its "
+            "author for safetensors"
+        ) from err
+    return dict(_flat(content, "", path.name))
+
+
+def _flat(content: Any, prefix: str, name: str) -> Iterator[tuple[str, NDArray[Any]]]:
+    if isinstance(content, dict) and all(isinstance(key, str) for key in content):
+        for key, value in content.items():
+            yield from _flat(value, f"{prefix}/{key}" if prefix else key, name)
+    elif isinstance(content, np.ndarray) and content.dtype.kind in "biuf":
+        yield prefix, content
+    else:
+        raise CheckpointError(f"{name}: expected arrays of numbers, got {type(content).__name__} at {prefix!r}")
 
 
 def _read(path: Path) -> Any:
