@@ -25,15 +25,30 @@ class DataConfig(FrozenModel):
         None, gt=0, description="in-plane pixel size of the network's grid, mm; none: native"
     )
     side_px: int = Field(224, ge=32, multiple_of=32, description="side of the training window, pixels")
-    intensity: Literal["auto", "window", "zscore", "unit"] = Field(
-        "auto", description="auto: window for CT, unit for 2-D images, zscore otherwise"
+    resize_px: int | None = Field(
+        None, ge=32, description="side that every slice is resized to, whatever its shape; instead of pixel_mm"
+    )
+    context_slices: int = Field(
+        0, ge=0, le=4, description="neighbours on either side that join a slice as channels (2.5-D)"
+    )
+    intensity: Literal["auto", "window", "zscore", "unit", "imagenet"] = Field(
+        "auto",
+        description="auto: window for CT, unit for 2-D images, zscore otherwise; imagenet: mean and sd of ImageNet for "
+        "RGB images, auto for others",
     )
     window_low: float = Field(-125.0, description="lower end of the intensity window, HU")
     window_high: float = Field(275.0, description="upper end of the intensity window, HU")
-    split: Literal["auto", "cases", "slices"] = Field(
+    split: Literal["auto", "cases", "slices", "none"] = Field(
         "auto",
         description="validation by whole cases (all of a patient on one side), or by blocks of slices where there are "
-        "fewer than five patients",
+        "fewer than five patients; none: no validation at all",
+    )
+    folds: int | None = Field(
+        None, ge=2, description="cross-validation: number of parts that the patients are cut into"
+    )
+    fold: int = Field(0, ge=0, description="cross-validation: the part that is kept for validation, from 0")
+    group: Literal["patient", "case"] = Field(
+        "patient", description="what stays on one side of the split; case ignores patients and sequences (T9, T10)"
     )
     validation_fraction: float = Field(
         0.2, gt=0, lt=1, description="part of the training patients (or slices) kept for validation"
@@ -53,10 +68,28 @@ class DataConfig(FrozenModel):
             raise ValueError(f"classes must be numbered 0 (background), 1, 2, ... without gaps, got {ids}")
         return self
 
+    @model_validator(mode="after")
+    def _one_grid(self) -> Self:
+        if self.resize_px is not None and self.pixel_mm is not None:
+            raise ValueError("resize_px and pixel_mm both set the network's grid; give one")
+        if self.folds is not None and self.fold >= self.folds:
+            raise ValueError(f"fold {self.fold} must be below folds {self.folds}; folds count from 0")
+        return self
+
 
 class AugmentConfig(FrozenModel):
-    """Random transforms of a training sample, drawn from a generator keyed by (seed, epoch, sample)."""
+    """Random transforms of a training sample, drawn from a generator keyed by (seed, epoch, sample).
 
+    The other fields belong to the kind "sound"; the other kinds are fixed sets of transforms, see `augmentations`.
+    """
+
+    kind: Literal["sound", "synapse", "clinicdb", "transunet", "none"] = Field(
+        "sound", description="sound: the fields below; synapse and clinicdb: the official sets; transunet: its own"
+    )
+    before_resize: bool = Field(
+        False,
+        description="augment slices at their native size, then resize to data.resize_px, as the official code",
+    )
     rotate_degrees: float = Field(15.0, ge=0, le=180, description="rotation, uniform in +- this")
     scale: float = Field(0.2, ge=0, lt=1, description="zoom factor, uniform in 1 +- this")
     translate: float = Field(0.1, ge=0, lt=1, description="shift, uniform in +- this fraction of the side")
@@ -84,12 +117,31 @@ class LossConfig(FrozenModel):
     cross_entropy: float = Field(0.4, ge=0, description="weight of the cross-entropy")
     dice: float = Field(0.6, ge=0, description="weight of the soft Dice loss")
     include_background: bool = Field(False, description="count class 0 in the Dice loss (the official code does)")
+    smooth: float = Field(1e-5, gt=0, description="added above and below in the Dice")
+    squared: bool = Field(False, description="squares in the denominator of the Dice (the official Synapse code)")
+    per_sample: bool = Field(False, description="Dice of every sample, then the mean, instead of one per batch")
 
     @model_validator(mode="after")
     def _some_loss(self) -> Self:
         if self.cross_entropy == self.dice == 0:
             raise ValueError("cross_entropy and dice are both 0, so there is nothing to learn; give one a weight")
         return self
+
+
+class CompatConfig(FrozenModel):
+    """Defects of the official code, each behind its own switch; the numbers are the rows of PARITY.md."""
+
+    best_is_last: bool = Field(False, description="T1: save the last weights under the name of the best")
+    replayed_draws: int | None = Field(
+        None, ge=1, description="T3: only so many different augmentations in the whole training"
+    )
+    unscaled_noise: bool = Field(False, description="T4: noise of standard deviation 1.275 on the [0, 1] range")
+    zoom_edge: bool = Field(False, description="T5: resize by scipy.ndimage.zoom, which blackens the last row")
+    argmax_before_resize: bool = Field(
+        False, description="T8: label maps, not probabilities, are brought to the native size"
+    )
+    soft_iou: bool = Field(False, description="T12: also validate the soft IoU of batches, without a threshold")
+    batch_scaled_lr: bool = Field(False, description="T13: lr x batch / 24 where 5 divides the batch")
 
 
 class Config(FrozenModel):
@@ -100,3 +152,15 @@ class Config(FrozenModel):
     augment: AugmentConfig = AugmentConfig()
     loss: LossConfig = LossConfig()
     train: TrainConfig = TrainConfig()
+    compat: CompatConfig = CompatConfig()
+
+    @model_validator(mode="after")
+    def _resizes_once(self) -> Self:
+        if self.augment.before_resize and self.data.resize_px is None:
+            raise ValueError("augment.before_resize needs data.resize_px, the size that slices have after it")
+        if self.augment.before_resize and self.data.resize_px != self.data.side_px:
+            raise ValueError(
+                f"augment.before_resize makes slices of data.resize_px {self.data.resize_px}, so data.side_px must "
+                f"be the same, got {self.data.side_px}"
+            )
+        return self

@@ -13,22 +13,48 @@ from pydantic import Field
 from ._shared.config import FrozenModel
 from ._shared.errors import ConfigError, DataError
 from ._shared.io.images import MAX_PIXELS
-from .config import DataConfig
+from .compat import zoom_labels, zoom_planes
+from .config import CompatConfig, DataConfig
 from .data.dataset import Dataset
+
+# Mean and standard deviation of ImageNet's RGB channels in [0, 1].
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 class Preprocessing(FrozenModel):
     """How intensities and pixels were prepared in training, so that prediction does the same.
 
     Equation (our choice): window: 2 (clip(x, low, high) - low) / (high - low) - 1. zscore: clip to the 0.5 and 99.5
-    percentiles of the case, then (x - mean) / (3 sd), clipped to [-1, 1]. unit: 2 x - 1 for x in [0, 1].
+    percentiles of the case, then (x - mean) / (3 sd), clipped to [-1, 1]. unit: 2 x - 1 for x in [0, 1]. imagenet:
+    (x - mean) / sd per channel for RGB x in [0, 1].
     """
 
-    intensity: Literal["window", "zscore", "unit"]
+    intensity: Literal["window", "zscore", "unit", "imagenet"]
     window_low: float = -125.0
     window_high: float = 275.0
     pixel_mm: float | None = Field(None, gt=0)
     num_channels: int = Field(ge=1)
+    resize_px: int | None = Field(None, ge=1)
+    context_slices: int = Field(0, ge=0)
+    zoom_edge: bool = False
+    argmax_before_resize: bool = False
+
+    @property
+    def input_channels(self) -> int:
+        """Channels that the network sees: those of the image, for a slice and its neighbours."""
+        return self.num_channels * (2 * self.context_slices + 1)
+
+    @property
+    def is_pointwise(self) -> bool:
+        """Whether a slab is normalised without seeing the rest of the case."""
+        return self.intensity != "zscore"
+
+    @property
+    def black(self) -> list[float]:
+        """The normalised value of the lowest intensity, one per channel: air, or the border of a photograph."""
+        if self.intensity == "imagenet":
+            return [-mean / sd for mean, sd in zip(*IMAGENET, strict=True)]
+        return [-1.0] * self.num_channels
 
     def require_kind(self, image: np.ndarray, name: str, *, is_volume: bool) -> None:
         """Check that a case is of the kind that this preprocessing is for; `name` is for the message.
@@ -38,7 +64,7 @@ class Preprocessing(FrozenModel):
         """
         if self.intensity == "window" and not is_volume:
             raise DataError(f"{name}: a 2-D image, but the model reads volumes in HU; give it NIfTI volumes")
-        if self.intensity == "unit" and is_volume and not (image.min() >= 0 and image.max() <= 1):
+        if self.intensity in ("unit", "imagenet") and is_volume and not (image.min() >= 0 and image.max() <= 1):
             raise DataError(
                 f"{name}: intensities from {image.min():g} to {image.max():g}, but the model reads images in [0, 1]"
             )
@@ -52,6 +78,9 @@ class Preprocessing(FrozenModel):
             )
         if self.intensity == "unit":
             return (image * 2 - 1).astype(np.float32)
+        if self.intensity == "imagenet":
+            mean, sd = (np.array(values, np.float32)[:, None, None, None] for values in IMAGENET)
+            return (image - mean) / sd
         return np.stack([_zscore(channel) for channel in image])
 
     def plane_size(self, shape: Sequence[int], spacing_mm: Sequence[float]) -> tuple[int, int]:
@@ -61,6 +90,8 @@ class Preprocessing(FrozenModel):
             ConfigError: the pixels are so small that no memory would hold the slices.
         """
         height, width = shape
+        if self.resize_px is not None:
+            return self.resize_px, self.resize_px
         if self.pixel_mm is None:
             return height, width
         row, column = spacing_mm
@@ -72,8 +103,16 @@ class Preprocessing(FrozenModel):
             )
         return size
 
+    def resize_image(self, planes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """Normalised slices (C, D, H, W) at another size."""
+        return zoom_planes(planes, size) if self.zoom_edge else resize_planes(planes, size)
 
-def plan_preprocessing(dataset: Dataset, config: DataConfig) -> Preprocessing:
+    def resize_mask(self, labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """Label slices (D, H, W) at another size."""
+        return zoom_labels(labels, size) if self.zoom_edge else resize_labels(labels, size)
+
+
+def plan_preprocessing(dataset: Dataset, config: DataConfig, compat: CompatConfig | None = None) -> Preprocessing:
     """Resolve the automatic choices for a data set.
 
     Raises:
@@ -81,8 +120,10 @@ def plan_preprocessing(dataset: Dataset, config: DataConfig) -> Preprocessing:
     """
     if config.intensity == "window" and not dataset.is_volumetric:
         raise ConfigError("data.intensity window is in HU, and 2-D images are in [0, 1]; use unit or zscore")
+    compat = compat or CompatConfig()
     intensity = config.intensity
-    if intensity == "auto":
+    is_rgb = not dataset.is_volumetric and len(dataset.channels) == 3
+    if intensity == "auto" or (intensity == "imagenet" and not is_rgb):
         is_ct = all(name.upper() == "CT" for name in dataset.channels)
         intensity = "unit" if not dataset.is_volumetric else "window" if is_ct else "zscore"
     return Preprocessing(
@@ -91,6 +132,10 @@ def plan_preprocessing(dataset: Dataset, config: DataConfig) -> Preprocessing:
         window_high=config.window_high,
         pixel_mm=config.pixel_mm if dataset.is_volumetric else None,
         num_channels=len(dataset.channels),
+        resize_px=config.resize_px,
+        context_slices=config.context_slices if dataset.is_volumetric else 0,
+        zoom_edge=compat.zoom_edge,
+        argmax_before_resize=compat.argmax_before_resize,
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from .._shared.errors import DataError
 from .._shared.files import atomic_path, sha256_file
 from .._shared.logs import get_logger, progress
-from ..preprocess import Preprocessing, resize_labels, resize_planes
+from ..preprocess import Preprocessing
 from .dataset import Case, Dataset
 from .loading import LoadedCase, load_case
 
@@ -72,8 +72,7 @@ def prepare_arrays(loaded: LoadedCase, plan: Preprocessing) -> tuple[np.ndarray,
     if loaded.mask is None:
         raise DataError("a training case needs a mask")
     size = plan.plane_size(loaded.mask.shape[1:], loaded.spacing_mm[1:])
-    image = resize_planes(plan.normalise(loaded.image), size)
-    return image, resize_labels(loaded.mask, size)
+    return plan.resize_image(plan.normalise(loaded.image), size), plan.resize_mask(loaded.mask, size)
 
 
 def _prepare_case(case: Case, dataset: Dataset, plan: Preprocessing, cache: Path) -> PreparedCase:
@@ -111,7 +110,17 @@ class SliceSplit:
     by: str
 
 
-def split_slices(cases: Sequence[PreparedCase], *, by: str, fraction: float, block: int, seed: int) -> SliceSplit:
+def split_slices(
+    cases: Sequence[PreparedCase],
+    *,
+    by: str,
+    fraction: float,
+    block: int,
+    seed: int,
+    folds: int | None = None,
+    fold: int = 0,
+    group: str = "patient",
+) -> SliceSplit:
     """Keep a part for validation: whole cases, or blocks of neighbouring slices where patients are too few.
 
     All cases of a patient go to one side when whole cases are kept.
@@ -121,18 +130,27 @@ def split_slices(cases: Sequence[PreparedCase], *, by: str, fraction: float, blo
 
     Args:
         cases: the prepared cases.
-        by: "cases", "slices" or "auto" (cases, from five patients on).
+        by: "cases", "slices", "auto" (cases, from five patients on) or "none" (everything is for training).
         fraction: part of the patients, or of the slices, kept for validation, in (0, 1).
         block: slices per held-out block.
         seed: decides which patients are kept.
+        folds: cross-validation: cut the patients into so many parts, instead of keeping a fraction.
+        fold: cross-validation: the part kept.
+        group: "patient", or "case" to let the cases of a patient fall on both sides.
 
     Raises:
         DataError: nothing is left for training or for validation.
     """
-    patients = len({case.patient_id for case in cases})
+    units = [case.case_id if group == "case" else case.patient_id for case in cases]
+    patients = len(set(units))
+    if by == "none":
+        return SliceSplit(_all_slices(cases), (), "none")
     if by == "auto":
-        by = "cases" if patients >= 5 else "slices"
-    split = _by_cases(cases, fraction, seed) if by == "cases" else _by_slices(cases, fraction, block)
+        by = "cases" if folds or patients >= 5 else "slices"
+    if by == "cases":
+        split = _by_cases(cases, units, _kept_units(units, fraction, seed, folds, fold))
+    else:
+        split = _by_slices(cases, fraction, block)
     if not split.train or not split.validation:
         raise DataError(
             f"split by {by}: {len(split.train)} training and {len(split.validation)} validation slices from "
@@ -142,14 +160,22 @@ def split_slices(cases: Sequence[PreparedCase], *, by: str, fraction: float, blo
     return split
 
 
-def _by_cases(cases: Sequence[PreparedCase], fraction: float, seed: int) -> SliceSplit:
-    patients = list(dict.fromkeys(case.patient_id for case in cases))
-    order = np.random.Generator(np.random.Philox(key=seed)).permutation(len(patients))
-    kept = {patients[i] for i in order[: max(1, round(len(patients) * fraction))]}
-    held_out = {c for c, case in enumerate(cases) if case.patient_id in kept}
-    pairs = [(c, z) for c, case in enumerate(cases) for z in range(case.mask.shape[0])]
-    train = tuple(pair for pair in pairs if pair[0] not in held_out)
-    return SliceSplit(train, tuple(pair for pair in pairs if pair[0] in held_out), "cases")
+def _kept_units(units: Sequence[str], fraction: float, seed: int, folds: int | None, fold: int) -> set[str]:
+    """Patients of the validation part: the first of a permutation that the seed decides, or every folds-th of it."""
+    names = list(dict.fromkeys(units))
+    order = np.random.Generator(np.random.Philox(key=seed)).permutation(len(names))
+    kept = order[: max(1, round(len(names) * fraction))] if folds is None else order[fold::folds]
+    return {names[i] for i in kept}
+
+
+def _all_slices(cases: Sequence[PreparedCase]) -> tuple[tuple[int, int], ...]:
+    return tuple((c, z) for c, case in enumerate(cases) for z in range(case.mask.shape[0]))
+
+
+def _by_cases(cases: Sequence[PreparedCase], units: Sequence[str], kept: set[str]) -> SliceSplit:
+    pairs = _all_slices(cases)
+    train = tuple(pair for pair in pairs if units[pair[0]] not in kept)
+    return SliceSplit(train, tuple(pair for pair in pairs if units[pair[0]] in kept), "cases")
 
 
 def _by_slices(cases: Sequence[PreparedCase], fraction: float, block: int) -> SliceSplit:
