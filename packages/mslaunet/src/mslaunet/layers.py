@@ -2,23 +2,30 @@
 
 Sub-module names are those of the official state dict, so that official weights load without renaming.
 Shapes: B batch, C channels, G scales (one per kernel size), N tokens, H heads, E channels of one head.
+
+Maps (B, C, height, width) are kept in channels_last memory throughout, where tokens (B, N, C) in raster order are a
+view of them: convolutions need no reordering, 1x1 convolutions are matrix products, norms read contiguous channels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
-from timm.layers import DropPath, Mlp
+from timm.layers import DropPath
 from torch import Tensor, nn
 
 from ._shared.errors import ConfigError, DataError
+from .products import channel_product
 
 TokenLayout = Literal["raster", "legacy"]
 HeadMerge = Literal["concat", "legacy"]
 SoftmaxAxes = Literal["efficient", "swapped"]
+Activation = Literal["relu", "gelu", "silu"]
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu, "silu": F.silu}
 
 
 def require_choice(name: str, value: object, choices: object) -> None:
@@ -118,22 +125,26 @@ class LinearAttention(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Attend within the last two axes of (..., N, dim)."""
-        qkv = self.qkv(tokens).unflatten(-1, (3, self.num_heads, -1))  # (..., N, 3, H, E)
+        return channel_product(self.attend(tokens), self.proj)
+
+    def attend(self, tokens: Tensor) -> Tensor:
+        """The same without the output projection."""
+        qkv = channel_product(tokens, self.qkv).unflatten(-1, (3, self.num_heads, -1))  # (..., N, 3, H, E)
         q, k, v = qkv.transpose(-4, -2).unbind(-3)  # each (..., H, N, E)
-        merged = linear_attention(q, k, v, softmax=self.softmax, head_merge=self.head_merge)
-        return self.proj(merged)
+        return linear_attention(q, k, v, softmax=self.softmax, head_merge=self.head_merge)
 
 
 class LocalBranch(nn.Module):
-    """One scale of MSLA: ReLU(depthwise_k(x) + x) on (B, channels, height, width), zero padding."""
+    """One scale of MSLA: act(depthwise_k(x) + x) on (B, channels, height, width), zero padding; officially ReLU."""
 
-    def __init__(self, channels: int, kernel_size: int) -> None:
+    def __init__(self, channels: int, kernel_size: int, activation: Activation = "relu") -> None:
         super().__init__()
         self.depthwise = depthwise(channels, kernel_size)
+        self.activation: Activation = activation
 
     def forward(self, planes: Tensor) -> Tensor:
         """Same shape out."""
-        return F.relu(self.depthwise(planes) + planes)
+        return ACTIVATIONS[self.activation](self.depthwise(planes) + planes)
 
 
 class MSLA(nn.Module):
@@ -153,6 +164,9 @@ class MSLA(nn.Module):
         token_layout: "raster" or "legacy", see `tokens_to_map`.
         head_merge: "concat" or "legacy", see `linear_attention`.
         softmax: "efficient" or "swapped", see `linear_attention`.
+        share_scales: one `LinearAttention` for all scales, as officially, or one for each (our option: then
+            `linear_attention` is a list of them, and the parameters are not those of the presets).
+        activation: after the depthwise convolutions: "relu" (official), "gelu" or "silu".
 
     Raises:
         ConfigError: a size does not divide or a choice is unknown.
@@ -171,11 +185,14 @@ class MSLA(nn.Module):
         token_layout: TokenLayout = "raster",  # noqa: S107 (no password)
         head_merge: HeadMerge = "concat",
         softmax: SoftmaxAxes = "efficient",
+        share_scales: bool = True,
+        activation: Activation = "relu",
     ) -> None:
         super().__init__()
         require_choice("token_layout", token_layout, TokenLayout)
         require_choice("head_merge", head_merge, HeadMerge)
         require_choice("softmax", softmax, SoftmaxAxes)
+        require_choice("activation", activation, Activation)
         sizes = list(kernel_sizes)
         if not sizes or len(set(sizes)) < len(sizes) or any(k < 1 or k % 2 == 0 for k in sizes):
             raise ConfigError(
@@ -194,8 +211,12 @@ class MSLA(nn.Module):
         self.token_layout: TokenLayout = token_layout
         self.branches = [f"dw_conv_{k}x{k}" for k in sizes]
         for name, k in zip(self.branches, sizes, strict=True):
-            self.add_module(name, LocalBranch(group_dim, k))
-        self.linear_attention = LinearAttention(group_dim, num_heads, head_merge=head_merge, softmax=softmax)
+            self.add_module(name, LocalBranch(group_dim, k, activation))
+        attentions = [
+            LinearAttention(group_dim, num_heads, head_merge=head_merge, softmax=softmax)
+            for _ in range(1 if share_scales else len(sizes))
+        ]
+        self.linear_attention = attentions[0] if share_scales else nn.ModuleList(attentions)
         self.scale_weights = nn.Parameter(torch.ones(len(sizes)))
         self.final_conv = nn.Conv2d(dim, dim, 1)
 
@@ -218,14 +239,26 @@ class MSLA(nn.Module):
                 f"expected tokens (B, {height} * {width}, {self.dim}) for the grid {height} x {width}, "
                 f"got {tuple(tokens.shape)}"
             )
+        mixed = self._attend(self._local(tokens, grid))  # (B, G, N, C / G)
+        mixed = mixed * self.scale_weights[:, None, None]
+        if self.token_layout == "raster":  # noqa: S105 (no password)
+            return channel_product(mixed.transpose(1, 2).flatten(2), self.final_conv)
+        planes = mixed.transpose(2, 3).reshape(tokens.shape[0], self.dim, height, width)
+        return map_to_tokens(self.final_conv(planes), self.token_layout)
+
+    def _local(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+        """The depthwise branches: tokens (B, N, C) to (B, G, N, C / G)."""
         planes = tokens_to_map(tokens, grid, self.token_layout)
         groups = planes.chunk(len(self.branches), dim=1)
-        local = torch.stack([self.get_submodule(b)(g) for b, g in zip(self.branches, groups, strict=True)], dim=1)
-        # (B, G, N, C / G): one attention, the same weights for all scales
-        mixed = self.linear_attention(local.flatten(3).transpose(2, 3))
-        mixed = mixed * self.scale_weights[:, None, None]
-        fused = self.final_conv(mixed.transpose(2, 3).reshape(planes.shape))
-        return map_to_tokens(fused, self.token_layout)
+        local = [self.get_submodule(b)(g).permute(0, 2, 3, 1) for b, g in zip(self.branches, groups, strict=True)]
+        return torch.stack(local, dim=1).flatten(2, 3)
+
+    def _attend(self, local: Tensor) -> Tensor:
+        """Linear attention inside every scale of (B, G, N, C / G): one call where the scales share weights."""
+        if isinstance(self.linear_attention, LinearAttention):
+            return self.linear_attention(local)
+        scales = zip(self.linear_attention, local.unbind(1), strict=True)
+        return torch.stack([attention(x) for attention, x in scales], dim=1)
 
 
 class PatchEmbed(nn.Module):
@@ -247,6 +280,28 @@ class PatchEmbed(nn.Module):
         return self.norm(self.proj(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
+class FeedForward(nn.Module):
+    """Linear(GELU(Linear(x))) over the last axis (..., dim), dropout after both.
+
+    Args:
+        dim: channels.
+        hidden: channels between the two layers.
+        dropout: dropout rate.
+        convolution: keep the weights as 1x1 convolutions (hidden, dim, 1, 1), as the official LFE block does.
+    """
+
+    def __init__(self, dim: int, hidden: int, *, dropout: float = 0.0, convolution: bool = False) -> None:
+        super().__init__()
+        self.fc1 = nn.Conv2d(dim, hidden, 1) if convolution else nn.Linear(dim, hidden)
+        self.fc2 = nn.Conv2d(hidden, dim, 1) if convolution else nn.Linear(hidden, dim)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape out."""
+        hidden = self.dropout(channel_product(x, self.fc1, gelu=True))
+        return self.dropout(channel_product(hidden, self.fc2))
+
+
 class LocalBlock(nn.Module):
     """Local feature extraction (LFE): depthwise convolutions and a feed-forward layer (UniFormer's block).
 
@@ -265,14 +320,15 @@ class LocalBlock(nn.Module):
         self.attn = depthwise(dim, 5)
         self.conv2 = nn.Conv2d(dim, dim, 1)
         self.norm2 = nn.BatchNorm2d(dim)
-        self.mlp = Mlp(dim, round(dim * mlp_ratio), drop=dropout, use_conv=True)
+        self.mlp = FeedForward(dim, round(dim * mlp_ratio), dropout=dropout, convolution=True)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape (B, dim, height, width) out."""
         x = x + self.pos_embed(x)
-        x = x + self.drop_path(self.conv2(self.attn(self.conv1(self.norm1(x)))))
-        return x + self.drop_path(self.mlp(self.norm2(x)))
+        local = self.attn(_first(channel_product(_last(self.norm1(x)), self.conv1)))
+        x = x + self.drop_path(_first(channel_product(_last(local), self.conv2)))
+        return x + self.drop_path(_first(self.mlp(_last(self.norm2(x)))))
 
 
 class GlobalBlock(nn.Module):
@@ -294,7 +350,7 @@ class GlobalBlock(nn.Module):
         self.norm1 = nn.LayerNorm(dim, eps=1e-6)
         self.attn = attn
         self.norm2 = nn.LayerNorm(dim, eps=1e-6)
-        self.mlp = Mlp(dim, round(dim * mlp_ratio), drop=dropout)
+        self.mlp = FeedForward(dim, round(dim * mlp_ratio), dropout=dropout)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -307,15 +363,16 @@ class GlobalBlock(nn.Module):
         return tokens_to_map(tokens, (height, width), "raster")
 
 
+def _last(x: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, H, W, C), a view."""
+    return x.permute(0, 2, 3, 1)
+
+
+def _first(x: Tensor) -> Tensor:
+    """(B, H, W, C) -> (B, C, H, W), a view."""
+    return x.permute(0, 3, 1, 2)
+
+
 def depthwise(channels: int, kernel_size: int) -> nn.Conv2d:
     """Depthwise convolution with bias that keeps the size."""
     return nn.Conv2d(channels, channels, kernel_size, padding=kernel_size // 2, groups=channels)
-
-
-def conv_bn_relu(in_channels: int, out_channels: int, kernel_size: int) -> list[nn.Module]:
-    """Convolution without bias, batch norm, ReLU; a list, to be part of a longer `nn.Sequential`."""
-    return [
-        nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False),
-        nn.BatchNorm2d(out_channels),
-        nn.ReLU(),
-    ]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,19 +12,9 @@ from timm.layers import trunc_normal_
 from torch import Tensor, nn
 
 from ._shared.errors import ConfigError, DataError
-from .layers import (
-    MSLA,
-    GlobalBlock,
-    HeadMerge,
-    LocalBlock,
-    PatchEmbed,
-    SoftmaxAxes,
-    TokenLayout,
-    conv_bn_relu,
-    require_choice,
-)
-
-Aggregation = Literal["topdown", "official"]
+from .decoder import Aggregation, Head, Neck, class_logits
+from .encoder import Encoder, TimmEncoder
+from .layers import Activation, HeadMerge, SoftmaxAxes, TokenLayout, require_choice
 
 STRIDE = 32  # pixels per token of the deepest stage
 
@@ -65,128 +54,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-class Encoder(nn.Module):
-    """Four stages at strides 4, 8, 16, 32; `MSLAUNet` documents the arguments.
-
-    Stages 1 and 2 are made of `LocalBlock`, stages 3 and 4 of `GlobalBlock`.
-    """
-
-    def __init__(
-        self,
-        in_channels: int,
-        embed_dims: Sequence[int],
-        depths: Sequence[int],
-        *,
-        head_dim: int,
-        mlp_ratio: float,
-        drop_path: float,
-        dropout: float,
-        attention: dict[str, Any],
-    ) -> None:
-        super().__init__()
-        last = max(sum(depths) - 1, 1)
-        rates = iter(drop_path * i / last for i in range(sum(depths)))
-        for stage, (dim, depth) in enumerate(zip(embed_dims, depths, strict=True), start=1):
-            width_before = in_channels if stage == 1 else embed_dims[stage - 2]
-            blocks = nn.ModuleList()
-            for _ in range(depth):
-                common = {"mlp_ratio": mlp_ratio, "drop_path": next(rates), "dropout": dropout}
-                if stage <= 2:
-                    blocks.append(LocalBlock(dim, **common))
-                else:
-                    blocks.append(GlobalBlock(dim, MSLA(dim, dim // head_dim, **attention), **common))
-            self.add_module(f"patch_embed{stage}", PatchEmbed(width_before, dim, stride=4 if stage == 1 else 2))
-            self.add_module(f"blocks{stage}", blocks)
-
-    def forward(self, image: Tensor) -> list[Tensor]:
-        """Image (B, C, height, width), multiples of 32, to the four stage maps, shallowest first."""
-        maps, x = [], image
-        for stage in range(1, 5):
-            x = self.get_submodule(f"patch_embed{stage}")(x)
-            for block in self.get_submodule(f"blocks{stage}").children():
-                x = block(x)
-            maps.append(x)
-        return maps
-
-
-class Neck(nn.Module):
-    """Brings the four stage maps to stride 4 and equal width, and sums them up.
-
-    S1 is the stage-1 map as it is (through a 1x1 convolution where its width is not `channels`: our addition);
-    S2..S4 pass one 1x1 convolution and one doubling per stage. "topdown" adds deep into shallow: A4 = S4,
-    A3 = A4 + S3, ...; "official" adds shallow into deep, as the official code does: A1 = S1, A2 = A1 + S2, ...
-
-    The official names count backwards: p5 belongs to stage 1, p2 to stage 4.
-
-    Args:
-        embed_dims: widths of the four stages.
-        channels: width of the outputs.
-        aggregation: "topdown" or "official".
-        align_corners: convention of the bilinear doublings.
-    """
-
-    def __init__(
-        self, embed_dims: Sequence[int], channels: int, *, aggregation: Aggregation, align_corners: bool
-    ) -> None:
-        super().__init__()
-        self.aggregation: Aggregation = aggregation
-        for stage in range(1, 5):
-            name = f"mla_p{6 - stage}"
-            layers: list[nn.Module] = []
-            # widths on the way from this stage up to stride 4, for stage 4: c4, c3, c2, channels
-            widths = [*reversed(embed_dims[1:stage]), channels]
-            for before, after in pairwise(widths):
-                layers += [*conv_bn_relu(before, after, 1), Doubling(align_corners)]
-            if stage == 1 and embed_dims[0] != channels:
-                layers = conv_bn_relu(embed_dims[0], channels, 1)
-            self.add_module(name, nn.Sequential(*layers))
-            self.add_module(f"{name}_3x3", nn.Sequential(*conv_bn_relu(channels, channels, 3)))
-
-    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
-        """Four stage maps, shallowest first, to four maps (B, channels, height / 4, width / 4)."""
-        names = ["mla_p5", "mla_p4", "mla_p3", "mla_p2"]
-        resized = [self.get_submodule(name)(x) for name, x in zip(names, maps, strict=True)]
-        sums = aggregate(resized, self.aggregation)
-        return [self.get_submodule(f"{name}_3x3")(x) for name, x in zip(names, sums, strict=True)]
-
-
-def aggregate(maps: Sequence[Tensor], direction: Aggregation) -> list[Tensor]:
-    """Running sums of maps of equal shape, given and returned shallowest first.
-
-    Example:
-        >>> maps = [torch.tensor(x) for x in (1, 10, 100, 1000)]
-        >>> [int(a) for a in aggregate(maps, "topdown")]
-        [1111, 1110, 1100, 1000]
-        >>> [int(a) for a in aggregate(maps, "official")]
-        [1, 11, 111, 1111]
-    """
-    if direction == "topdown":
-        return list(accumulate(reversed(maps)))[::-1]
-    return list(accumulate(maps))
-
-
-class Head(nn.Module):
-    """Four 3x3 convolutions, one per level, concatenated and doubled in size."""
-
-    def __init__(self, channels: int, *, align_corners: bool) -> None:
-        super().__init__()
-        for level in range(2, 6):
-            self.add_module(f"head{level}", nn.Sequential(*conv_bn_relu(channels, channels, 3)))
-        self.upsample = Doubling(align_corners)
-
-    def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """Four maps (B, channels, h, w), shallowest first, to (B, 4 * channels, 2 * h, 2 * w)."""
-        levels = [self.get_submodule(f"head{level}")(x) for level, x in enumerate(maps, start=2)]
-        return self.upsample(torch.cat(levels, dim=1))
-
-
-class Doubling(nn.Upsample):
-    """Bilinear upsampling by two."""
-
-    def __init__(self, align_corners: bool) -> None:
-        super().__init__(scale_factor=2, mode="bilinear", align_corners=align_corners)
-
-
 class MSLAUNet(nn.Module):
     """MSLAU-Net segmentation network (arXiv 2505.18823): image in, one logit per class and pixel out.
 
@@ -213,6 +80,12 @@ class MSLAUNet(nn.Module):
             makes the resizing independent of the image size, and the network equivariant to shifts by 32 pixels.
         drop_path: stochastic depth rate of the last block, rising linearly from 0; in [0, 1).
         dropout: dropout rate inside the feed-forward layers, in [0, 1).
+        activation: after the depthwise convolutions of MSLA and in the decoder: "relu" (official), "gelu", "silu".
+        share_scales: one linear attention for the scales of an MSLA, as officially; False: one for each.
+        deep_supervision: a 1x1 convolution to class logits on each of the four decoder levels; in training the
+            network then returns its logits and theirs, all of the image's size.
+        encoder: None for the network's own, or the name of a timm `features_only` backbone with maps at strides
+            4, 8, 16, 32; embed_dims, depths and all settings of MSLA then mean nothing.
         trained_size: (height, width) in pixels that the weights were trained at, if known. The legacy switches tie
             weights to that size: another one gives a UserWarning.
 
@@ -247,6 +120,10 @@ class MSLAUNet(nn.Module):
         align_corners: bool = True,
         drop_path: float = 0.0,
         dropout: float = 0.0,
+        activation: Activation = "relu",
+        share_scales: bool = True,
+        deep_supervision: bool = False,
+        encoder: str | None = None,
         trained_size: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
@@ -274,26 +151,42 @@ class MSLAUNet(nn.Module):
             "align_corners": align_corners,
             "drop_path": drop_path,
             "dropout": dropout,
+            "activation": activation,
+            "share_scales": share_scales,
+            "deep_supervision": deep_supervision,
+            "encoder": encoder,
             "trained_size": None if trained_size is None else list(trained_size),
         }
         _check_sizes(self.config)
-        attention = {name: switches[name] for name in ("token_layout", "head_merge", "softmax")}
-        self.encoder = Encoder(
-            in_channels,
-            embed_dims,
-            depths,
-            head_dim=head_dim,
-            mlp_ratio=mlp_ratio,
-            drop_path=drop_path,
-            dropout=dropout,
-            attention={"kernel_sizes": kernel_sizes, **attention},
-        )
+        self.encoder = self._build_encoder()
         self.conv_mla = Neck(
-            embed_dims, decoder_channels, aggregation=switches["aggregation"], align_corners=align_corners
+            self.encoder.widths,
+            decoder_channels,
+            aggregation=switches["aggregation"],
+            align_corners=align_corners,
+            activation=activation,
         )
-        self.mlahead = Head(decoder_channels, align_corners=align_corners)
+        self.mlahead = Head(decoder_channels, activation=activation)
         self.seg = nn.Conv2d(4 * decoder_channels, num_classes, 3, padding=1)
-        self.apply(_initialise)
+        levels = range(4 if deep_supervision else 0)
+        self.auxiliary = nn.ModuleList(nn.Conv2d(decoder_channels, num_classes, 1) for _ in levels)
+        own = [module for name, module in self.named_children() if not (name == "encoder" and encoder)]
+        for module in own:  # a timm backbone has initialised itself
+            module.apply(_initialise)
+
+    def _build_encoder(self) -> Encoder | TimmEncoder:
+        config = self.config
+        if config["encoder"] is not None:
+            return TimmEncoder(config["encoder"], config["in_channels"], config["drop_path"])
+        names = ("kernel_sizes", "token_layout", "head_merge", "softmax", "share_scales", "activation")
+        sizes = ("head_dim", "mlp_ratio", "drop_path", "dropout")
+        return Encoder(
+            config["in_channels"],
+            config["embed_dims"],
+            config["depths"],
+            **{name: config[name] for name in sizes},
+            attention={name: config[name] for name in names},
+        )
 
     @classmethod
     def variant(
@@ -315,7 +208,7 @@ class MSLAUNet(nn.Module):
             raise ConfigError(f"variant must be one of {', '.join(VARIANTS)}, got {name!r}")
         return cls(num_classes, in_channels, preset, **(VARIANTS[name] | arguments))
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Segment a batch of images of any size.
 
         Height and width are padded to multiples of 32 by repeating the last row and column; the logits are cropped
@@ -325,7 +218,8 @@ class MSLAUNet(nn.Module):
             image: (B, C, height, width) floating point, scaled as in training.
 
         Returns:
-            Logits (B, K, height, width), not normalised.
+            Logits (B, K, height, width), not normalised. In training with deep supervision: a tuple of those and
+            of the four auxiliary logits, same shape, shallowest level first.
 
         Raises:
             DataError: the image has another shape.
@@ -343,11 +237,16 @@ class MSLAUNet(nn.Module):
                 f"got one sample of {height} x {width}"
             )
         self._warn_if_foreign(padded)
-        features = self.mlahead(self.conv_mla(self.encoder(image)))
-        logits = F.interpolate(
-            self.seg(features), size=padded, mode="bilinear", align_corners=self.config["align_corners"]
+        levels = self.mlahead(self.conv_mla(self.encoder(image.contiguous(memory_format=torch.channels_last))))
+        align_corners = self.config["align_corners"]
+        outputs = [class_logits(torch.cat(levels, dim=1), self.seg, align_corners=align_corners)]
+        if self.training:
+            outputs += [conv(level) for conv, level in zip(self.auxiliary, levels, strict=False)]
+        logits = tuple(
+            F.interpolate(x, size=padded, mode="bilinear", align_corners=align_corners)[..., :height, :width]
+            for x in outputs
         )
-        return logits[..., :height, :width]
+        return logits if len(logits) > 1 else logits[0]
 
     def _warn_if_foreign(self, padded: tuple[int, int]) -> None:
         """Legacy buffers are re-read by grid size: at another size the filters apply to other things."""
