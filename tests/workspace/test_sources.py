@@ -12,7 +12,7 @@ from tests.workspace.repository import PACKAGES, ROOT, tracked_files
 
 SOURCES = [path for name in PACKAGES for path in own_files(ROOT / "packages" / name / "src" / name)]
 SOURCES += own_files(SHARED)
-READERS = {"PIL.Image.open", "nibabel.load", "tarfile", "zipfile"}
+READERS = {"PIL.Image.open", "nibabel.load", "pydicom.dcmread", "tarfile", "zipfile"}
 UNSAFE = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "torch.load"}
 
 

@@ -147,7 +147,7 @@ def new_volume(array: NDArray[Any], affine: NDArray[np.float64]) -> Volume:
     require_affine(affine, "volume")
     header = nib.Nifti1Image(np.empty(array.shape, np.uint8), affine).header
     header.set_xyzt_units("mm")
-    return _canonical(array, header, "volume")
+    return _canonical(array, header, "volume", affine=affine.astype(np.float64))
 
 
 def require_same_grid(image: Volume, labels: Volume, tolerance_mm: float = 1e-3) -> None:
@@ -207,8 +207,14 @@ def write_volume(path: Path, array: NDArray[Any], like: Volume, *, dtype: DTypeL
         nib.save(image, temporary)
 
 
-def _canonical(array: NDArray[Any], header: nib.Nifti1Header, name: str, nonfinite_voxels: int = 0) -> Volume:
-    affine = header.get_best_affine()
+def _canonical(
+    array: NDArray[Any],
+    header: nib.Nifti1Header,
+    name: str,
+    nonfinite_voxels: int = 0,
+    affine: NDArray[np.float64] | None = None,  # where the header's single precision would lose digits
+) -> Volume:
+    affine = header.get_best_affine() if affine is None else affine
     axes = nib.io_orientation(affine)
     canonical_affine = affine @ nib.orientations.inv_ornt_aff(axes, array.shape)
     spacing = voxel_sizes(canonical_affine)
