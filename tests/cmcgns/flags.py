@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-FLAGS = {"": {"--version"}}
+FLAGS: dict[str, set[str]] = {}

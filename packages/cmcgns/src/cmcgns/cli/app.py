@@ -1,0 +1,20 @@
+"""The application and the options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .._shared.cli import make_app
+
+app = make_app(
+    "cmcgns", "Chest X-ray and report pretraining with CM-CGNS (arXiv 2506.11674), and what to do with it."
+)
+
+ModelOption = Annotated[Path, typer.Option("--model", metavar="DIR", help="A run directory or a model directory.")]
+MinutesOption = Annotated[float | None, typer.Option("--max-minutes", min=0, help="Stop after this many minutes.")]
+AllowOption = Annotated[
+    bool, typer.Option("--allow", metavar="", help="Continue although settings or data changed.")
+]

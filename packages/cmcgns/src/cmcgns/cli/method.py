@@ -1,0 +1,3 @@
+"""Commands of the method: pretrain and the claims about it."""
+
+from __future__ import annotations
