@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from quartet_shared.errors import ConfigError, DataError, ResourceError
 from quartet_shared.io import archives
-from quartet_shared.io.archives import Limits, damaged_files, extract, is_complete
+from quartet_shared.io.archives import Limits, damaged_files, extract, is_complete, tar_entries
 
 FILES = {"data/a.txt": b"alpha" * 100, "data/sub/b.bin": bytes(range(256)), "LICENSE": b"free"}
 
@@ -321,3 +321,33 @@ def test_mutated_archive_raises_nothing_but_data_error(
     except DataError:
         assert not target.exists()
     assert not (folder / ".partial-out").exists()
+
+
+def test_tar_entries_say_where_each_file_lies(tmp_path: Path) -> None:
+    archive = tmp_path / "shard.tar"
+    with tarfile.open(archive, "w") as tar:
+        for name, content in (("a.txt", b"first"), ("b.json", b"{}")):
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    raw = archive.read_bytes()
+    entries = tar_entries(archive)
+    assert [(e.name, raw[e.offset : e.offset + e.size]) for e in entries] == [
+        ("a.txt", b"first"),
+        ("b.json", b"{}"),
+    ]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "text", "link"])
+def test_tar_entries_refuse_what_is_no_plain_tar(tmp_path: Path, damage: str) -> None:
+    archive = tmp_path / "shard.tar"
+    with tarfile.open(archive, "w") as tar:
+        info = tarfile.TarInfo("a.txt")
+        if damage == "link":
+            info.type, info.linkname = tarfile.SYMTYPE, "../b"
+        info.size = 0 if damage == "link" else 2000
+        tar.addfile(info, io.BytesIO(bytes(info.size)))
+    if damage != "link":
+        archive.write_bytes(archive.read_bytes()[:900] if damage == "truncated" else b"no tar at all" * 90)
+    with pytest.raises(DataError, match=r"shard\.tar"):
+        tar_entries(archive)

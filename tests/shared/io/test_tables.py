@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import tracemalloc
 from pathlib import Path
@@ -165,3 +166,17 @@ def test_any_text_is_inside_or_refused(folder: Path, text: str) -> None:
     except DataError:
         return
     assert path.resolve().is_relative_to(folder.resolve())
+
+
+def test_a_gzipped_table_and_other_delimiters_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "cases.csv.gz"
+    path.write_bytes(gzip.compress(b"a;b\n1;2\n"))
+    assert read_table(path, required=["a"], delimiter=";") == [{"a": "1", "b": "2"}]
+
+
+@pytest.mark.parametrize("content", [b"no gzip", gzip.compress(b"a,b\n" * 500)[:-9]], ids=["text", "truncated"])
+def test_a_damaged_gzip_table_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "cases.csv.gz"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"cases\.csv\.gz: a damaged gzip"):
+        read_table(path)

@@ -112,6 +112,44 @@ def extract(
     return target
 
 
+@dataclass(frozen=True)
+class TarEntry:
+    """A file inside an uncompressed tar: its bytes are `offset` to `offset + size` of the archive."""
+
+    name: str
+    offset: int
+    size: int
+
+
+def tar_entries(archive: Path, *, limits: Limits = LIMITS) -> list[TarEntry]:
+    """Table of contents of an uncompressed tar, so that its files are read in place and in any order.
+
+    Raises:
+        DataError: damaged, compressed, a zip, too many members, or an unsafe member (see `extract`).
+    """
+    entries: list[TarEntry] = []
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(_File(io.FileIO(archive)))
+        except OSError as err:
+            raise DataError(f"{archive.name}: cannot be read ({err.strerror}); check the path") from err
+        try:
+            listing = stack.enter_context(tarfile.open(fileobj=file, mode="r:"))
+            for count, info in enumerate(listing, start=1):
+                refused = _refuse_name(info.name)
+                if count > limits.max_members or refused or not (info.isdir() or info.isreg()) or info.issparse():
+                    reason = refused or "one too many, or a link, device or sparse file"
+                    raise DataError(f"{archive.name}: member {count} is {reason}; get the archive from its source")
+                if info.isreg():
+                    entries.append(TarEntry(info.name, info.offset_data, info.size))
+            file.seek(listing.offset)
+            if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+                raise tarfile.ReadError("no end mark")
+        except _DAMAGE as err:
+            raise DataError(f"{archive.name}: damaged or not an uncompressed tar; get it again") from err
+    return entries
+
+
 def is_complete(folder: Path) -> bool:
     """True for a folder that `extract` has finished."""
     return (folder / MARKER).is_file()

@@ -6,6 +6,8 @@ The only caller of `csv.reader`, strict where it is silent: NUL bytes, open quot
 from __future__ import annotations
 
 import csv
+import gzip
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TextIO
@@ -15,8 +17,12 @@ from ..errors import DataError
 _MAX_LINE = 2**20  # characters; a report or a list of paths is far shorter
 
 
-def read_table(path: Path, *, required: Sequence[str] = (), key: str | None = None) -> list[dict[str, str]]:
+def read_table(
+    path: Path, *, required: Sequence[str] = (), key: str | None = None, delimiter: str = ","
+) -> list[dict[str, str]]:
     """Read a comma-separated UTF-8 table with a header line; a byte-order mark and CRLF are accepted.
+
+    A name that ends in `.gz` is unpacked while it is read.
 
     Blank lines are skipped. Line numbers in messages count from 1, the header included.
 
@@ -24,6 +30,7 @@ def read_table(path: Path, *, required: Sequence[str] = (), key: str | None = No
         path: the file.
         required: columns that must be there.
         key: column whose values must be present and all different.
+        delimiter: what separates the columns.
 
     Returns:
         One mapping, column to text, per row.
@@ -34,7 +41,7 @@ def read_table(path: Path, *, required: Sequence[str] = (), key: str | None = No
     """
     rows: list[dict[str, str]] = []
     first_lines: dict[str, int] = {}
-    records = _records(path)
+    records = _records(path, delimiter)
     header = _header(path.name, next(records, (1, []))[1], [*required, *([key] if key else [])])
     for line, fields in records:
         if len(fields) != len(header):
@@ -100,16 +107,18 @@ def _header(name: str, fields: list[str], required: Sequence[str]) -> list[str]:
     return header
 
 
-def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
+def _records(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """(line number, fields) of each record that is not blank; the one place where read errors become ours."""
     line = 1
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(_lines(stream, path.name), strict=True)
+        with _opened(path) as stream:
+            reader = csv.reader(_lines(stream, path.name), strict=True, delimiter=delimiter)
             for fields in reader:
                 if fields:
                     yield line, fields
                 line = reader.line_num + 1
+    except (EOFError, zlib.error, gzip.BadGzipFile) as err:
+        raise DataError(f"{path.name}: a damaged gzip file; get it again") from err
     except OSError as err:
         raise DataError(f"{path.name}: cannot be read ({err.strerror}); check the path") from err
     except UnicodeDecodeError as err:
@@ -118,6 +127,12 @@ def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
         raise DataError(
             f"{path.name}: the record from line {line} is damaged ({err}); look for an open quote"
         ) from err
+
+
+def _opened(path: Path) -> TextIO:
+    if path.suffix.lower() == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")
 
 
 def _lines(stream: TextIO, name: str) -> Iterator[str]:
