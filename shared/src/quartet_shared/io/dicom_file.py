@@ -11,7 +11,7 @@ import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,6 +33,7 @@ _TAGS = (
     *("AcquisitionNumber", "AcquisitionTime", "AcquisitionDateTime", "ContentTime", "SeriesTime", "TriggerTime"),
     *("TemporalPositionIdentifier", "EchoTime", "ContrastBolusStartTime", "ImagePositionPatient"),
     *("ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices"),
+    *("FrameOfReferenceUID", "MRAcquisitionType", "DiffusionBValue", "Manufacturer", "MagneticFieldStrength"),
 )
 _READABLE_KINDS = (b"\x08\x00", b"\x02\x00")  # the first group of a file without preamble
 T = TypeVar("T")
@@ -63,6 +64,11 @@ class DicomSlice:
         contrast_s: ContrastBolusStartTime.
         echo_ms: EchoTime.
         image_type: values of ImageType, e.g. ("ORIGINAL", "PRIMARY", "AXIAL").
+        frame_uid: FrameOfReferenceUID; equal where positions of two series can be compared.
+        acquisition_type: MRAcquisitionType, "2D" or "3D".
+        b_value: DiffusionBValue, s/mm2.
+        maker: Manufacturer.
+        field_t: MagneticFieldStrength, tesla.
     """
 
     path: Path
@@ -83,6 +89,11 @@ class DicomSlice:
     contrast_s: float | None = None
     echo_ms: float | None = None
     image_type: tuple[str, ...] = ()
+    frame_uid: str = field(default="", repr=False)
+    acquisition_type: str = ""
+    b_value: float | None = None
+    maker: str = ""
+    field_t: float | None = None
 
 
 @dataclass(frozen=True)
@@ -257,6 +268,11 @@ def _slice(path: Path, header: pydicom.Dataset) -> DicomSlice:
         contrast_s=_one(header, "ContrastBolusStartTime", _seconds),
         echo_ms=_one(header, "EchoTime", float),
         image_type=tuple(str(v) for v in header.get("ImageType") or ()),
+        frame_uid=str(header.get("FrameOfReferenceUID") or ""),
+        acquisition_type=str(header.get("MRAcquisitionType") or ""),
+        b_value=_one(header, "DiffusionBValue", float),
+        maker=str(header.get("Manufacturer") or ""),
+        field_t=_one(header, "MagneticFieldStrength", float),
     )
 
 
