@@ -1,0 +1,1 @@
+"""Protocols: the schema, the presets, and what differs between two of them."""
