@@ -6,7 +6,9 @@ RUN = {"--run-dir", "--device", "--seed", "--resume", "--max-minutes", "--json",
 TALK = {"--json", "--quiet", "--debug"}
 FLAGS = {
     "train": RUN | {"--config", "--set", "--epochs", "--allow"},
-    "predict": TALK | {"--model", "--out", "--batch-size", "--device", "--resume"},
+    "predict": TALK
+    | {"--model", "--out", "--batch-size", "--device", "--resume"}
+    | {"--window", "--overlap", "--tta", "--precision", "--max-memory", "--uncertainty", "--probabilities", "--raw"},
     "evaluate": TALK | {"--run-dir", "--empty"},
     "info": {"--model", "--json", "--debug"},
     "convert": {"--num-classes", "--in-channels", "--trained-size", "--json", "--debug"},

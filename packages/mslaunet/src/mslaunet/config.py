@@ -47,6 +47,11 @@ class DataConfig(FrozenModel):
         None, ge=2, description="cross-validation: number of parts that the patients are cut into"
     )
     fold: int = Field(0, ge=0, description="cross-validation: the part that is kept for validation, from 0")
+    split_seed: int | None = Field(
+        None,
+        ge=0,
+        description="decides which patients validate; none: train.seed (several seeds need a fixed one)",
+    )
     group: Literal["patient", "case"] = Field(
         "patient", description="what stays on one side of the split; case ignores patients and sequences (T9, T10)"
     )
@@ -109,6 +114,13 @@ class ModelConfig(FrozenModel):
     preset: Preset = Field("corrected", description="token layout, head merge, softmax axes, aggregation")
     drop_path: float = Field(0.0, ge=0, lt=1, description="stochastic depth rate of the last block")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout rate inside the feed-forward layers")
+    deep_supervision: bool = Field(
+        False, description="auxiliary logits on the four decoder levels, in training only; see loss.auxiliary"
+    )
+    encoder: str | None = Field(
+        None,
+        description="a timm features_only backbone with strides 4, 8, 16, 32 instead of the network's own encoder",
+    )
 
 
 class LossConfig(FrozenModel):
@@ -120,6 +132,9 @@ class LossConfig(FrozenModel):
     smooth: float = Field(1e-5, gt=0, description="added above and below in the Dice")
     squared: bool = Field(False, description="squares in the denominator of the Dice (the official Synapse code)")
     per_sample: bool = Field(False, description="Dice of every sample, then the mean, instead of one per batch")
+    auxiliary: float = Field(
+        0.4, ge=0, description="weight of the mean loss of the auxiliary logits, with model.deep_supervision"
+    )
 
     @model_validator(mode="after")
     def _some_loss(self) -> Self:

@@ -56,6 +56,13 @@ class Preprocessing(FrozenModel):
             return [-mean / sd for mean, sd in zip(*IMAGENET, strict=True)]
         return [-1.0] * self.num_channels
 
+    @property
+    def white(self) -> list[float]:
+        """The normalised value of the highest intensity, one per channel."""
+        if self.intensity == "imagenet":
+            return [(1 - mean) / sd for mean, sd in zip(*IMAGENET, strict=True)]
+        return [1.0] * self.num_channels
+
     def require_kind(self, image: np.ndarray, name: str, *, is_volume: bool) -> None:
         """Check that a case is of the kind that this preprocessing is for; `name` is for the message.
 

@@ -41,17 +41,21 @@ class TrainingData:
 
 def prepare_training(dataset: Dataset, config: Config, cache: Path, *, quiet: bool = False) -> TrainingData:
     """Bring the cases of a data set to the network's grid and split them."""
-    plan = plan_preprocessing(dataset, config.data)
+    plan = plan_preprocessing(dataset, config.data, config.compat)
+    native = plan.model_copy(update={"resize_px": None}) if config.augment.before_resize else plan
     with main_process_first():
         cases = prepare_cases(
-            dataset, plan, cache, max_excluded_fraction=config.data.max_excluded_fraction, quiet=quiet
+            dataset, native, cache, max_excluded_fraction=config.data.max_excluded_fraction, quiet=quiet
         )
     split = split_slices(
         cases.cases,
         by=config.data.split,
         fraction=config.data.validation_fraction,
         block=config.data.block_slices,
-        seed=config.train.seed,
+        seed=config.data.split_seed if config.data.split_seed is not None else config.train.seed,
+        folds=config.data.folds,
+        fold=config.data.fold,
+        group=config.data.group,
     )
     if split.by == "slices":
         log.warning("validation slices come from the training cases: the score shows fitting, not generalisation")
@@ -69,6 +73,8 @@ def build_model(config: Config, *, num_classes: int, in_channels: int) -> MSLAUN
             preset=config.model.preset,
             drop_path=config.model.drop_path,
             dropout=config.model.dropout,
+            deep_supervision=config.model.deep_supervision,
+            encoder=config.model.encoder,
             trained_size=(config.data.side_px, config.data.side_px),
         )
 
@@ -77,10 +83,10 @@ def build_task(config: Config, data: TrainingData, model: nn.Module | None = Non
     """The task for the shared loop; `model` replaces the configured network (for baselines)."""
     architecture: Mapping[str, Any] = {}
     if model is None:
-        model = build_model(config, num_classes=len(data.dataset.classes), in_channels=data.plan.num_channels)
+        model = build_model(config, num_classes=len(data.dataset.classes), in_channels=data.plan.input_channels)
         architecture = model.config
     saved = saved_config(architecture, data.plan, data.dataset.classes, data.dataset.mask_values)
-    return SegmentationTask(model, data.cases, data.split, config, saved)
+    return SegmentationTask(model, data.cases, data.split, config, data.plan, saved)
 
 
 def train(

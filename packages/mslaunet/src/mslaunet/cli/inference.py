@@ -15,7 +15,7 @@ from .._shared.cli import (
     command,
     emit,
 )
-from .app import KeepOption, ModelOption, app
+from .app import KeepOption, app
 
 
 @command(
@@ -23,14 +23,52 @@ from .app import KeepOption, ModelOption, app
     "predict",
     examples=[
         "mslaunet predict scan.nii.gz --model runs/first --out masks",
-        "mslaunet predict DATA/imagesTs --model runs/first --out masks --resume --json",
+        "mslaunet predict DATA/imagesTs --model runs/a --model runs/b --out masks --tta flips --uncertainty --json",
     ],
 )
 def predict_command(
-    source: Annotated[Path, typer.Argument(metavar="INPUT", help="One image or volume, or a folder of them.")],
-    model: ModelOption,
+    source: Annotated[
+        Path, typer.Argument(metavar="INPUT", help="One image or volume, a folder of them, or of DICOM series.")
+    ],
+    model: Annotated[
+        list[Path],
+        typer.Option("--model", metavar="DIR", help="A run or model directory; several make an ensemble."),
+    ],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the masks.")],
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Slices per forward pass.")] = 4,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", min=1, help="Slices per forward pass; as many as fit by default.")
+    ] = None,
+    window: Annotated[
+        int | None,
+        typer.Option(
+            "--window", metavar="PX", min=32, help="Sliding window of this side; whole slices by default."
+        ),
+    ] = None,
+    overlap: Annotated[float, typer.Option("--overlap", min=0, max=0.95, help="Overlap of windows.")] = 0.5,
+    tta: Annotated[
+        Literal["none", "flips", "scales", "all"],
+        typer.Option("--tta", help="Average over mirrored or rescaled slices (mirrored only if trained so)."),
+    ] = "none",
+    precision: Annotated[
+        Literal["fp32", "bf16"], typer.Option("--precision", help="Number format of the network.")
+    ] = "fp32",
+    max_memory: Annotated[
+        float | None, typer.Option("--max-memory", metavar="GB", min=0.1, help="Most memory to take.")
+    ] = None,
+    uncertainty: Annotated[
+        bool,
+        typer.Option(
+            "--uncertainty",
+            metavar="",
+            help="Also write confidence and entropy maps; with several models or views, mutual information, variance.",
+        ),
+    ] = False,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", metavar="", help="Also write one probability map per class.")
+    ] = False,
+    raw: Annotated[
+        bool, typer.Option("--raw", metavar="", help="Leave out the post-processing that the run chose.")
+    ] = False,
     device: DeviceOption = "auto",
     resume: KeepOption = False,
     as_json: JsonOption = False,
@@ -40,13 +78,22 @@ def predict_command(
     """Segment images; masks come on the images' own grid and affine."""
     from dataclasses import replace
 
-    from ..predict import find_cases, load_predictor, predict_files
+    from ..predict import PredictOptions, find_cases, load_predictor, predict_files
+    from ..predict.files import describe_run, read_record, wanted_maps
 
-    predictor = replace(load_predictor(model, device=device), batch_size=batch_size)
+    options = PredictOptions(
+        window_px=window, overlap=overlap, tta=tta, precision=precision, max_memory_gb=max_memory
+    )
+    predictor = replace(load_predictor(*model, device=device), batch_size=batch_size, options=options)
+    if raw:
+        predictor = replace(predictor, postprocessing=None)
     cases = find_cases(source, predictor.plan.num_channels)
-    paths = predict_files(predictor, cases, out, resume=resume, quiet=quiet)
-    classes = {str(label): name for label, name in predictor.classes.items()}
-    emit({"masks": [str(p) for p in paths], "classes": classes}, as_json, "\n".join(str(p) for p in paths))
+    maps = wanted_maps(predictor) if uncertainty else ()
+    paths = predict_files(
+        predictor, cases, out, resume=resume, quiet=quiet, maps=maps, probabilities=probabilities
+    )
+    result, text = describe_run(paths, predictor, read_record(out))
+    emit(result, as_json, text)
 
 
 @command(
