@@ -46,17 +46,24 @@ def sentence_means(tokens: Tensor, sentence_ids: Tensor) -> Ragged:
 class ReportPooling(nn.Module):
     """One vector per report: the mean sentence attends to itself and to all sentences (section 1.2).
 
-    Unlike the official code the mean is brought to unit length before it asks (defect D20).
+    Unlike in the official code the mean is brought to unit length before it asks (defect D20).
+
+    Args:
+        dim: width D.
+        heads: attention heads.
+        unit_mean: False: as the official code.
     """
 
-    def __init__(self, dim: int, heads: int = 8) -> None:
+    def __init__(self, dim: int, heads: int = 8, *, unit_mean: bool = True) -> None:
         super().__init__()
+        self.unit_mean = unit_mean
         self.attention = nn.MultiheadAttention(dim, math.gcd(heads, dim), batch_first=True)
 
     def forward(self, sentences: Ragged) -> Tensor:
         """Sentences (N, D) -> (B, D), not normalised."""
         rows, real = sentences.padded()
-        mean = F.normalize(segment_mean(sentences.values, sentences.owners(), len(rows)), dim=-1)[:, None]
+        mean = segment_mean(sentences.values, sentences.owners(), len(rows))[:, None]
+        mean = F.normalize(mean, dim=-1) if self.unit_mean else mean
         memory = torch.cat([mean, rows], dim=1)
         hidden = F.pad(~real, (1, 0), value=False)
         pooled: Tensor = self.attention(mean, memory, memory, key_padding_mask=hidden, need_weights=False)[0]

@@ -40,9 +40,11 @@ class ImageTower(nn.Module):
         DataError: its pretrained weights are not on this machine.
     """
 
+    net: Any
+
     def __init__(self, config: ImageConfig, *, load: bool = True) -> None:
         super().__init__()
-        self.net: Any = _create(config, load)
+        self.net = _create(config, load)
         self.width: int = self.net.num_features
         self.side_px = config.side_px
         self._prefix: int = getattr(self.net, "num_prefix_tokens", 0)
