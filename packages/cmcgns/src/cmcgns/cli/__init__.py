@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import method  # each module registers its commands
+from . import data, method  # each module registers its commands
 from .app import app
 
-__all__ = ["app", "method"]
+__all__ = ["app", "data", "method"]

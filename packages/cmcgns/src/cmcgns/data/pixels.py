@@ -30,7 +30,8 @@ def read_pixels(source: ImageSource) -> NDArray[np.float32]:
     if source.suffix.lower() in DICOM_SUFFIXES:
         from .._shared.io.dicom import read_film
 
-        return read_film(source)
+        film = read_film(source, voi=True)
+        return _unit(film.array, film.max_value)
     data = read_image(source, alpha="drop")
     return _unit(data.array, data.max_value)
 
