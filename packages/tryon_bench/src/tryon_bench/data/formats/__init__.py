@@ -1,0 +1,1 @@
+"""One module per layout in which try-on data sets are published."""
