@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from quartet_shared.errors import ConfigError, DataError, ResourceError
-from quartet_shared.io.images import read_image, read_mask, write_png
+from quartet_shared.io.images import read_header, read_image, read_mask, write_png
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 CORNERS = np.array([[RED, GREEN, BLUE], [WHITE, RED, GREEN]], np.uint8)  # (2, 3, 3)
@@ -323,3 +323,27 @@ def test_label_ids_beside_a_void_value_are_not_taken_for_a_binary_mask(tmp_path:
     ids = np.array([[0, 1, 2, 255]], np.uint8)
     with pytest.raises(DataError, match="label ids up to 2 beside 255"):
         read_mask(saved(tmp_path, ids))
+
+
+def test_a_header_tells_how_an_image_is_stored(tmp_path: Path) -> None:
+    image = Image.fromarray(CORNERS)
+    exif = image.getexif()
+    exif[0x0112] = 6
+    header = read_header(saved(tmp_path, image, "a.jpg", quality=75, exif=exif))
+    assert (header.format, header.width_px, header.height_px) == ("JPEG", 3, 2)
+    assert (header.mode, header.bits, header.orientation, header.has_alpha) == ("RGB", 8, 6, False)
+    assert header.quantization[0][0] == 8  # 16 of the standard's table, halved by quality 75
+
+
+def test_a_header_tells_sixteen_bits_alpha_and_palette(tmp_path: Path) -> None:
+    (tmp_path / "c.png").write_bytes(png_chunks(1, 1, bits=16, colour=2, rows=b"\0" + bytes(6)))
+    assert read_header(tmp_path / "c.png").bits == 16
+    assert read_header(saved(tmp_path, np.zeros((2, 2), np.uint16))).bits == 16
+    assert read_header(saved(tmp_path, Image.new("RGBA", (2, 2)))).has_alpha
+    assert read_header(saved(tmp_path, Image.new("P", (2, 2)))).mode == "P"
+
+
+def test_a_header_of_no_image_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"a\.png: cannot be decoded"):
+        read_header(tmp_path / "a.png")

@@ -6,9 +6,9 @@ The only caller of `PIL.Image.open`. Size is checked before decoding; every conv
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +21,7 @@ from ..errors import ConfigError, DataError, ResourceError
 from ..files import atomic_path
 
 MAX_PIXELS = 64_000_000
+_ORIENTATION = 0x0112  # EXIF
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
 _TO_RGB = ("RGB", "RGBA", "RGBX", "P", "PA", "CMYK", "YCbCr", "HSV")
 _TO_GREY = ("L", "LA", "1")
@@ -51,6 +52,53 @@ class MaskData:
 
     array: NDArray[Any]
     ambiguous_pixels: int = 0
+
+
+@dataclass(frozen=True)
+class ImageHeader:
+    """How an image is stored, before any conversion.
+
+    Attributes:
+        format: PNG, JPEG, TIFF, BMP or WEBP.
+        width_px: as stored, before the EXIF orientation is applied.
+        height_px: likewise.
+        mode: Pillow's name of the pixel type, such as RGB, P, CMYK.
+        bits: per channel.
+        orientation: EXIF value, 1 is upright.
+        has_alpha: transparency of any kind.
+        quantization: JPEG's tables, empty for other formats.
+    """
+
+    format: str
+    width_px: int
+    height_px: int
+    mode: str
+    bits: int
+    orientation: int
+    has_alpha: bool
+    quantization: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+
+
+def read_header(path: Path | bytes, *, max_pixels: int = MAX_PIXELS, name: str = "") -> ImageHeader:
+    """Read how an image is stored; its pixels stay undecoded, so a truncated file may pass.
+
+    Raises:
+        DataError: no image, too large, or several frames.
+    """
+    name = name or _name(path)
+    with _opened(path, name, max_pixels) as image:
+        tile = getattr(image, "tile", None)
+        raw_mode = str(tile[0].args) if tile else ""
+        tables = getattr(image, "quantization", None) or {}
+        return ImageHeader(
+            "JPEG" if image.format == "MPO" else str(image.format),
+            *image.size,
+            mode=image.mode,
+            bits=16 if ";16" in raw_mode or ";16" in image.mode or image.mode in ("I", "F") else 8,
+            orientation=int(image.getexif().get(_ORIENTATION, 1)),
+            has_alpha=bool(image.has_transparency_data),
+            quantization={key: tuple(table) for key, table in tables.items()},
+        )
 
 
 def read_image(
@@ -137,14 +185,21 @@ def write_png(path: Path, array: NDArray[Any]) -> None:
 
 @contextmanager
 def _decoded(path: Path | bytes, name: str, max_pixels: int) -> Iterator[Image.Image]:
-    """The upright image; the one place where Pillow's exceptions become ours."""
+    """The upright image."""
+    with _opened(path, name, max_pixels) as image:
+        image.load()
+        yield ImageOps.exif_transpose(image)
+
+
+@contextmanager
+def _opened(path: Path | bytes, name: str, max_pixels: int) -> Iterator[Image.Image]:
+    """The image before it is decoded; the one place where Pillow's exceptions become ours."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on metadata, and on sizes that are checked below
             with Image.open(BytesIO(path) if isinstance(path, bytes) else path, formats=_FORMATS) as image:
                 _require_size(image, name, max_pixels)
-                image.load()
-                yield ImageOps.exif_transpose(image)
+                yield image
     except DataError:
         raise
     except MemoryError as err:
