@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from ._shared.config import FrozenModel
 from ._shared.engine.config import TrainConfig
 from .data.dataset import Layout
+from .data.labels import LabelMapName
 
 Variant = Literal["tiny", "small", "base"]
 Preset = Literal["official", "corrected", "raster-min"]
@@ -38,10 +39,14 @@ class DataConfig(FrozenModel):
     )
     window_low: float = Field(-125.0, description="lower end of the intensity window, HU")
     window_high: float = Field(275.0, description="upper end of the intensity window, HU")
-    split: Literal["auto", "cases", "slices", "none"] = Field(
+    label_map: LabelMapName | None = Field(
+        None, description="which numbers mean which organs in Synapse and BTCV files; none: the layout's usual map"
+    )
+    split: Literal["auto", "cases", "slices", "none", "file"] = Field(
         "auto",
-        description="validation by whole cases (all of a patient on one side), or by blocks of slices where there are "
-        "fewer than five patients; none: no validation at all",
+        description="file: the folds that the data set brings (splits_final.json), which auto takes where there "
+        "are any; validation by whole cases (all of a patient on one side), or by blocks of slices where "
+        "there are fewer than five patients; none: no validation at all",
     )
     folds: int | None = Field(
         None, ge=2, description="cross-validation: number of parts that the patients are cut into"

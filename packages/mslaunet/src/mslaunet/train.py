@@ -17,8 +17,10 @@ from ._shared.engine.loop import FitResult, fit
 from ._shared.logs import get_logger
 from ._shared.runs import RunDir
 from .config import Config
-from .data.dataset import Dataset, open_dataset
+from .data.dataset import Dataset
+from .data.opening import open_configured
 from .data.slices import PreparedCases, SliceSplit, prepare_cases, split_slices
+from .data.splits import chosen_fold
 from .model import MSLAUNet
 from .preprocess import Preprocessing, plan_preprocessing
 from .task import SegmentationTask, saved_config
@@ -56,6 +58,7 @@ def prepare_training(dataset: Dataset, config: Config, cache: Path, *, quiet: bo
         folds=config.data.folds,
         fold=config.data.fold,
         group=config.data.group,
+        given=chosen_fold(dataset, config.data.split, config.data.fold) if config.data.folds is None else None,
     )
     if split.by == "slices":
         log.warning("validation slices come from the training cases: the score shows fitting, not generalisation")
@@ -117,7 +120,7 @@ def train(
         NumericsError: the loss is not finite more often than allowed.
     """
     resolve_device(device)  # an absent one is no reason to prepare data and occupy the run directory
-    dataset = open_dataset(config.data.root, config.data.layout, config.data.classes)
+    dataset = open_configured(config.data)
     with RunDir.open(
         run_dir,
         config_toml=to_toml(config),

@@ -9,9 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from .._shared.errors import DataError
-from .dataset import Case, Dataset, image_files, is_volume, split_suffix
+from .dataset import Case, Dataset, image_files, split_suffix
 
 MASK_FOLDERS = ("masks", "labels")
+
+
+def recognises(root: Path) -> bool:
+    """Whether a folder looks like this layout."""
+    return (root / "images").is_dir()
 
 
 def open_folders(root: Path, classes: Mapping[int, str] | None = None) -> Dataset:
@@ -23,34 +28,49 @@ def open_folders(root: Path, classes: Mapping[int, str] | None = None) -> Datase
     Raises:
         DataError: a folder is missing or empty, an image has no mask or a mask no image, or kinds are mixed.
     """
-    images = {split_suffix(p)[0]: p for p in image_files(root / "images")}
     masks_dir = next((root / name for name in MASK_FOLDERS if (root / name).is_dir()), root / MASK_FOLDERS[0])
-    masks = {split_suffix(p)[0]: p for p in image_files(masks_dir)}
-    _require_pairs(images, masks, masks_dir.name)
-    kinds = {is_volume(path) for path in images.values()}
-    if len(kinds) > 1:
+    pairs = pair_files(root / "images", masks_dir)
+    cases = tuple(Case(name, (image,), mask) for name, (image, mask) in sorted(pairs.items()))
+    if len({case.is_volume for case in cases}) > 1:
         raise DataError(f"{root.name}/images: volumes and 2-D images are mixed; give them separate data sets")
-    cases = tuple(Case(name, (path,), masks[name]) for name, path in sorted(images.items()))
-    if kinds == {True}:
-        return Dataset(root, "folders", classes or _label_ids(cases), ("unknown",), cases)
+    if cases[0].is_volume:
+        return Dataset(root, "folders", classes or label_ids(cases), ("unknown",), cases)
     channels = _channels(cases)
     if classes is None:
         return Dataset(root, "folders", {0: "background", 1: "foreground"}, channels, cases, (), {0: 0, 255: 1})
     return Dataset(root, "folders", classes, channels, cases)
 
 
-def _require_pairs(images: Mapping[str, Path], masks: Mapping[str, Path], folder: str) -> None:
+def pair_files(images_dir: Path, masks_dir: Path) -> dict[str, tuple[Path, Path]]:
+    """Name without suffix to image and mask, of two folders with the same names.
+
+    Raises:
+        DataError: a folder is missing or empty, or an image has no mask, or a mask no image.
+    """
+    images = {split_suffix(p)[0]: p for p in image_files(images_dir)}
+    masks = {split_suffix(p)[0]: p for p in image_files(masks_dir)}
+    folder = masks_dir.name
     lonely = sorted(images.keys() - masks.keys())
     if lonely:
         name = images[lonely[0]].name
-        raise DataError(f"images/{name}: no file of that name in {folder}/ ({len(lonely)} images without a mask)")
+        raise DataError(
+            f"{images_dir.name}/{name}: no file of that name in {folder}/ ({len(lonely)} images without a mask)"
+        )
     orphans = sorted(masks.keys() - images.keys())
     if orphans:
         name = masks[orphans[0]].name
-        raise DataError(f"{folder}/{name}: no file of that name in images/ ({len(orphans)} masks without image)")
+        raise DataError(
+            f"{folder}/{name}: no file of that name in {images_dir.name}/ ({len(orphans)} masks without image)"
+        )
+    return {name: (image, masks[name]) for name, image in images.items()}
 
 
-def _label_ids(cases: tuple[Case, ...]) -> dict[int, str]:
+def label_ids(cases: tuple[Case, ...]) -> dict[int, str]:
+    """Names for the label ids found in the masks of volumes.
+
+    Raises:
+        DataError: the ids have gaps.
+    """
     from .._shared.io.volumes import read_labels
 
     found: set[int] = {0}

@@ -22,6 +22,11 @@ class DatasetJson(BaseModel):
     file_ending: str
 
 
+def recognises(root: Path) -> bool:
+    """Whether a folder looks like this layout."""
+    return (root / "dataset.json").is_file()
+
+
 def open_nnunet(root: Path) -> Dataset:
     """Open an nnU-Net raw data set.
 

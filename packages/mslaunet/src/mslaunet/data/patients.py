@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from .._shared.errors import DataError
 from .._shared.io.tables import read_table
@@ -42,32 +44,46 @@ def require_listed(case_ids: set[str], patients: dict[str, str]) -> None:
         )
 
 
-def assign_patients(dataset: Dataset) -> Dataset:
-    """Give the cases the patients of `patients.csv`; without one, each case stays a patient of its own.
+def assign_patients(dataset: Dataset, overlap: Literal["refuse", "allow"] = "refuse") -> Dataset:
+    """Give the cases the patients of `patients.csv`; without one, those of the layout, under pseudonyms.
 
     Raises:
         DataError: the table is damaged, lists unknown cases or not all of them, or a patient has cases for training
-            and for testing. Messages give numbers, never ids.
+            and for testing and `overlap` is "refuse". Messages give numbers, never ids.
     """
+    everyone = (*dataset.training, *dataset.testing)
     patients = read_patients(dataset.root)
     if patients is None:
-        return dataset
-    known = {case.case_id for case in (*dataset.training, *dataset.testing)}
+        return _with_patients(dataset, _pseudonyms(everyone))
+    known = {case.case_id for case in everyone}
     if unknown := len(patients.keys() - known):
         raise DataError(
             f"{FILE_NAME}: {unknown} of {len(patients)} lines name no case of the data set; case_id is the file name "
             "without channel number and suffix"
         )
     require_listed(known, patients)
-
-    def named(cases: tuple[Case, ...]) -> tuple[Case, ...]:
-        return tuple(replace(case, patient_id=patients[case.case_id]) for case in cases)
-
-    training, testing = named(dataset.training), named(dataset.testing)
-    if shared := {case.patient_id for case in training} & {case.patient_id for case in testing}:
-        cases = sum(case.patient_id in shared for case in testing)
+    dataset = _with_patients(dataset, patients)
+    shared = {case.patient_id for case in dataset.training} & {case.patient_id for case in dataset.testing}
+    if shared and overlap == "refuse":
+        cases = sum(case.patient_id in shared for case in dataset.testing)
         raise DataError(
             f"{FILE_NAME}: {len(shared)} patients have cases for training and {cases} for testing (imagesTr/ and "
             "imagesTs/); scores would not be of unseen patients, so keep each on one side"
         )
-    return replace(dataset, training=training, testing=testing)
+    return dataset
+
+
+def _pseudonyms(cases: Sequence[Case]) -> dict[str, str]:
+    """Case id to "patient n", where the layout itself knows patients; a case alone keeps its name."""
+    numbers = {name: n for n, name in enumerate(dict.fromkeys(case.patient_id for case in cases), start=1)}
+    return {
+        case.case_id: case.case_id if case.patient_id == case.case_id else f"patient {numbers[case.patient_id]}"
+        for case in cases
+    }
+
+
+def _with_patients(dataset: Dataset, patients: Mapping[str, str]) -> Dataset:
+    def named(cases: tuple[Case, ...]) -> tuple[Case, ...]:
+        return tuple(replace(case, patient_id=patients[case.case_id]) for case in cases)
+
+    return replace(dataset, training=named(dataset.training), testing=named(dataset.testing))

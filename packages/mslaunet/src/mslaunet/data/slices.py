@@ -13,7 +13,7 @@ from .._shared.errors import DataError
 from .._shared.files import atomic_path, sha256_file
 from .._shared.logs import get_logger, progress
 from ..preprocess import Preprocessing
-from .dataset import Case, Dataset
+from .dataset import Case, Dataset, Fold
 from .loading import LoadedCase, load_case
 
 log = get_logger(__name__)
@@ -76,10 +76,10 @@ def prepare_arrays(loaded: LoadedCase, plan: Preprocessing) -> tuple[np.ndarray,
 
 
 def _prepare_case(case: Case, dataset: Dataset, plan: Preprocessing, cache: Path) -> PreparedCase:
-    if case.mask is None:
+    if not case.has_mask:
         raise DataError(f"{case.images[0].name}: a training case needs a mask")
-    digest = hashlib.sha256(plan.model_dump_json().encode())
-    for path in (*case.images, case.mask):
+    digest = hashlib.sha256((plan.model_dump_json() + case.reading).encode())
+    for path in case.files:
         digest.update(sha256_file(path).encode())
     sha256 = digest.hexdigest()
     image_path, mask_path = cache / f"{sha256[:24]}-image.npy", cache / f"{sha256[:24]}-mask.npy"
@@ -120,6 +120,7 @@ def split_slices(
     folds: int | None = None,
     fold: int = 0,
     group: str = "patient",
+    given: Fold | None = None,
 ) -> SliceSplit:
     """Keep a part for validation: whole cases, or blocks of neighbouring slices where patients are too few.
 
@@ -137,12 +138,15 @@ def split_slices(
         folds: cross-validation: cut the patients into so many parts, instead of keeping a fraction.
         fold: cross-validation: the part kept.
         group: "patient", or "case" to let the cases of a patient fall on both sides.
+        given: ids of a fold that the data set brings along; it decides, whatever `by` says.
 
     Raises:
         DataError: nothing is left for training or for validation.
     """
     units = [case.case_id if group == "case" else case.patient_id for case in cases]
     patients = len(set(units))
+    if given is not None:
+        return _by_fold(cases, given)
     if by == "none":
         return SliceSplit(_all_slices(cases), (), "none")
     if by == "auto":
@@ -176,6 +180,16 @@ def _by_cases(cases: Sequence[PreparedCase], units: Sequence[str], kept: set[str
     pairs = _all_slices(cases)
     train = tuple(pair for pair in pairs if units[pair[0]] not in kept)
     return SliceSplit(train, tuple(pair for pair in pairs if units[pair[0]] in kept), "cases")
+
+
+def _by_fold(cases: Sequence[PreparedCase], fold: Fold) -> SliceSplit:
+    pairs = _all_slices(cases)
+    train, val = (
+        tuple(pair for pair in pairs if cases[pair[0]].case_id in ids) for ids in (set(fold.train), set(fold.val))
+    )
+    if not train or not val:
+        raise DataError(f"the data set's fold leaves {len(train)} training and {len(val)} validation slices")
+    return SliceSplit(train, val, "file")
 
 
 def _by_slices(cases: Sequence[PreparedCase], fraction: float, block: int) -> SliceSplit:
