@@ -281,6 +281,9 @@ class CenterLoss(nn.Module):
         return _reduce(distance, known, "mean")
 
 
+Loss = MarginSigmoidLoss | SigmoidLoss | SoftmaxMarginLoss
+
+
 def margin_ramp(step: int | Tensor, ramp_steps: int) -> float | Tensor:
     """Factor of the margin at a step: it grows linearly from 0 to 1 over `ramp_steps`.
 
@@ -335,7 +338,7 @@ def _require(condition: bool, message: str) -> None:
         raise ConfigError(message)
 
 
-def make_loss(kind: str, **settings: Any) -> nn.Module:
+def make_loss(kind: str, **settings: Any) -> Loss:
     """Loss of a name: cmsl, sphereface2, bce, focal, normface, asoftmax, cosface or arcface.
 
     Raises:
