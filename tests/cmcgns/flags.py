@@ -2,4 +2,9 @@
 
 from __future__ import annotations
 
-FLAGS: dict[str, set[str]] = {}
+COMMON = {"--json", "--debug"}
+TRAINING = COMMON | {"--config", "--set", "--run-dir", "--device", "--seed", "--resume", "--quiet"}
+
+FLAGS: dict[str, set[str]] = {
+    "pretrain": TRAINING | {"--recipe", "--epochs", "--max-minutes", "--allow"},
+}

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from ._shared.config import FrozenModel
 from ._shared.engine.config import TrainConfig
+from .data.config import DataConfig
+
+# Suggested defaults of the specification: AdamW, cosine with 5 % warm-up, clipped gradients. A learning rate of 1e-4 is
+# for training all weights at once; lower it to 2e-5 with a pretrained text tower.
+STAGE1 = TrainConfig(
+    epochs=10, batch_size=64, lr=1e-4, weight_decay=0.05, warmup_steps=200, clip_norm=1.0, monitor="recall_at_10"
+)
+STAGE2 = STAGE1.model_copy(update={"epochs": 20})
 
 Method = Literal["cmcgns", "convirt", "gloria", "mgca"]
 FalseNegatives = Literal["keep", "exclude", "downweight", "bml", "soft-positive"]
@@ -68,6 +75,10 @@ class ClusterConfig(FrozenModel):
     burn_in: int = Field(10, ge=0, description="Lloyd iterations after seeding")
     memory: float = Field(1000.0, ge=1, description="largest count of a centre: how slowly centres follow")
     revive_after: int = Field(20, ge=1, description="steps without a member after which a centre is placed anew")
+    points: Literal["cross", "text"] = Field(
+        "cross",
+        description="what is clustered: image-conditioned sentences (the paper), or the sentences themselves",
+    )
     reseed_every: int | None = Field(None, ge=1, description="steps between seedings from the queue; none: once")
 
 
@@ -119,18 +130,11 @@ class ReconstructionConfig(FrozenModel):
     )
 
 
-class DataConfig(FrozenModel):
-    """What is trained on."""
-
-    root: Path | None = Field(None, description="data set folder, table or shards")
-    format: str = Field("auto", description="layout of root")
-    validation_pairs: int = Field(512, ge=2, description="held-out pairs that are scored at every validation")
-
-
 class Config(FrozenModel):
     """Everything that decides a run of both stages."""
 
-    data: DataConfig = DataConfig()
+    data: DataConfig | None = Field(None, description="what is trained on; none: pairs given from Python")
+    validation_pairs: int = Field(512, ge=2, description="held-out pairs that are scored at every validation")
     model: ModelConfig = ModelConfig()
     loss: LossConfig = LossConfig()
     clusters: ClusterConfig = ClusterConfig()
@@ -138,12 +142,29 @@ class Config(FrozenModel):
     chunk: int | None = Field(
         None, ge=1, description="samples encoded at a time (gradient caching); none: the whole batch at once"
     )
-    stage1: TrainConfig = TrainConfig()
-    stage2: TrainConfig | None = TrainConfig()
+    stages: Literal[1, 2] = Field(2, description="1: alignment only; 2: CM-MIR after it (method cmcgns only)")
+    stage1: TrainConfig = STAGE1
+    stage2: TrainConfig = STAGE2
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_side(cls, values: Any) -> Any:
+        """The films' side is the image tower's, so that it is given once."""
+        if isinstance(values, dict) and isinstance(values.get("data"), dict):
+            image = values.get("model", {}).get("image", {}) if isinstance(values.get("model", {}), dict) else {}
+            side = image.get("side_px", 224) if isinstance(image, dict) else 224
+            return {**values, "data": {"side_px": side, **values["data"]}}
+        return values
 
     @model_validator(mode="after")
-    def _heads_divide(self) -> Self:
-        if self.stage2 is not None and self.model.dim % self.reconstruction.heads:
+    def _fits_together(self) -> Self:
+        if self.data is not None and self.data.side_px != self.model.image.side_px:
+            raise ValueError(
+                f"data.side_px {self.data.side_px} must equal model.image.side_px {self.model.image.side_px}"
+            )
+        if self.stages == 2 and self.loss.method != "cmcgns":
+            raise ValueError(f"stage II belongs to method cmcgns, got {self.loss.method!r}; set stages=1")
+        if self.stages == 2 and self.model.dim % self.reconstruction.heads:
             raise ValueError(
                 f"reconstruction.heads {self.reconstruction.heads} must divide model.dim {self.model.dim}"
             )
