@@ -8,8 +8,18 @@ FLAGS = {
     "train": RUN | {"--config", "--set", "--epochs", "--allow"},
     "predict": TALK
     | {"--model", "--out", "--batch-size", "--device", "--resume"}
-    | {"--window", "--overlap", "--tta", "--precision", "--max-memory", "--uncertainty", "--probabilities", "--raw"},
-    "evaluate": TALK | {"--run-dir", "--empty"},
+    | {
+        "--window",
+        "--overlap",
+        "--tta",
+        "--precision",
+        "--max-memory",
+        "--uncertainty",
+        "--probabilities",
+        "--raw",
+    },
+    "evaluate": TALK | {"--run-dir", "--empty", "--masks", "--images"},
+    "compare": TALK | {"--metric", "--alpha"},
     "info": {"--model", "--json", "--debug"},
     "convert": {"--num-classes", "--in-channels", "--trained-size", "--json", "--debug"},
     "synth": {"--cases", "--side", "--seed", "--json", "--debug"},

@@ -13,7 +13,7 @@ from torch import nn
 from mslaunet._shared.errors import CheckpointError, DataError
 from mslaunet._shared.io.volumes import new_volume
 from mslaunet.data.loading import slices_first, slices_last
-from mslaunet.predict import find_cases
+from mslaunet.predict import find_cases, load_predictor
 from mslaunet.synth import disc_labels, tilted_affine
 
 

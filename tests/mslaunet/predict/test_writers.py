@@ -9,6 +9,7 @@ import mslaunet.predict.writers as writers
 from mslaunet._shared.errors import DataError
 from mslaunet._shared.io.volumes import new_volume, read_volume, require_same_grid, write_volume
 from mslaunet.data.loading import LoadedCase, slices_first
+from mslaunet.predictions import read_map
 from mslaunet.synth import tilted_affine
 
 
@@ -55,13 +56,13 @@ def test_maps_lie_on_the_same_grid(tmp_path: Path) -> None:
     values = np.random.default_rng(1).random(case.image.shape[1:]).astype(np.float32)
     writers.write_map(tmp_path / "map.nii.gz", values, case)
     require_same_grid(case.volume, read_volume(tmp_path / "map.nii.gz"))
-    assert np.array_equal(slices_first(writers.read_map(tmp_path / "map.nii.gz")), values)
+    assert np.array_equal(slices_first(read_map(tmp_path / "map.nii.gz")), values)
 
 
 def test_two_dimensional_maps_are_16_bit_images(tmp_path: Path) -> None:
     values = np.random.default_rng(1).random((1, 4, 6)).astype(np.float32)
     writers.write_map(tmp_path / "map.png", values, LoadedCase(values[None], None, (1, 1, 1), None))
-    assert np.allclose(writers.read_map(tmp_path / "map.png"), values[0], atol=1e-5)
+    assert np.allclose(read_map(tmp_path / "map.png"), values[0], atol=1e-5)
 
 
 def test_pixels_are_those_of_the_training_masks() -> None:

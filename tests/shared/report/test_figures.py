@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from quartet_shared.errors import DataError
-from quartet_shared.report.figures import PALETTE, Series, line_chart_svg, overlay_png
+from quartet_shared.report.figures import PALETTE, Series, line_chart_svg, overlay_png, strip_chart_svg
 
 
 def pixels(png: bytes) -> np.ndarray:
@@ -99,3 +99,12 @@ def test_a_chart_takes_the_readers_theme() -> None:
 
 def test_the_same_chart_is_the_same_file() -> None:
     assert chart() == chart()
+
+
+def test_a_strip_chart_has_a_line_per_group_and_a_dot_per_defined_value() -> None:
+    svg = strip_chart_svg({"liver": [0.5, 0.9, float("nan")], "spleen": []}, x_label="Dice")
+    root = ElementTree.fromstring(svg)  # noqa: S314  (our own file)
+    texts = {element.text for element in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"liver", "spleen", "Dice"} <= texts
+    dots = [e for e in root.iter("{http://www.w3.org/2000/svg}g") if e.get("id", "").startswith("PathCollection")]
+    assert len(list(dots[0].iter("{http://www.w3.org/2000/svg}use"))) == 2

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,31 +16,45 @@ from ._shared.io.volumes import read_labels, require_same_grid
 from ._shared.logs import get_logger, progress
 from ._shared.metrics.segmentation import ClassScores, EmptyPolicy, Summary, evaluate_case, summarise
 from ._shared.metrics.transunet import evaluate_case_transunet
+from .calibration import Calibration, Reliability
+from .compat import smoothed_scores
 from .data.dataset import image_files, is_volume, split_suffix
-from .data.loading import read_label_image
 from .data.nnunet import read_classes
 from .data.patients import read_patients, require_listed
+from .masks import MaskKind, MaskReader
+from .predictions import map_path, read_map, read_record
 
 log = get_logger(__name__)
 
 
 @dataclass(frozen=True)
 class MaskPair:
-    """Predicted and reference label ids on one grid; `spacing_mm` is None for images of unknown scale."""
+    """Predicted and reference label ids on one grid; `spacing_mm` is None for images of unknown scale.
+
+    `confidence` is the probability of the predicted class on the same grid, where there is a map of it.
+    """
 
     case_id: str
     predicted: np.ndarray
     reference: np.ndarray
     spacing_mm: tuple[float, ...] | None
+    confidence: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores of every case and class, and their means; `transunet` holds the means under that convention."""
+    """Scores of every case and class, and their means.
+
+    `transunet` holds the means under that convention, `smoothed` those of the official CVC-ClinicDB code (binary
+    images only). `predicted_dice` is what the model expected of each case, where it was recorded.
+    """
 
     rows: tuple[ClassScores, ...]
     summary: tuple[Summary, ...]
     transunet: tuple[Summary, ...]
+    smoothed: tuple[Summary, ...] = ()
+    calibration: Calibration | None = None
+    predicted_dice: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain values; an undefined score is NaN here and null in the JSON document."""
@@ -49,47 +63,110 @@ class Evaluation:
             "cases": [dataclasses.asdict(row) for row in self.rows],
             "summary": [dataclasses.asdict(row) for row in self.summary],
             "transunet": [dataclasses.asdict(row) for row in self.transunet],
+            "smoothed": [dataclasses.asdict(row) for row in self.smoothed],
+            "calibration": None if self.calibration is None else dataclasses.asdict(self.calibration),
+            "predicted_dice": dict(self.predicted_dice),
         }
 
 
 def evaluate_pairs(
     pairs: Iterable[MaskPair],
-    classes: Mapping[int, str],
+    classes: Mapping[int, str] | None,
     *,
     empty: EmptyPolicy = "undefined",
     patient_ids: Mapping[str, str] | None = None,
+    predicted_dice: Mapping[str, float] | None = None,
 ) -> Evaluation:
-    """Score pairs of masks; one pair is in memory at a time.
+    """Score pairs of masks; one pair is in memory at a time, and each is seen once.
 
     Args:
         pairs: masks on one grid each.
-        classes: label id to name; background (0) is not scored.
+        classes: label id to name; background (0) is not scored. None: the ids that occur in any mask.
         empty: policy for distances to an empty mask, see `_shared.metrics.segmentation`.
         patient_ids: case id to the unit of the bootstrap; the case itself by default.
+        predicted_dice: what the model expected of each case.
 
     Raises:
         DataError: a label id outside the classes, or nothing to score.
     """
-    scored = {label: name for label, name in classes.items() if label > 0}
-    rows: list[ClassScores] = []
-    transunet: list[ClassScores] = []
+    scorer = _Scorer(classes, empty, patient_ids or {})
+    reliability = Reliability()
     for pair in pairs:
-        patient_id = (patient_ids or {}).get(pair.case_id)
-        rows += evaluate_case(
-            pair.predicted,
-            pair.reference,
+        scorer.add(pair)
+        if pair.confidence is not None:
+            reliability.add(pair.confidence, pair.predicted, pair.reference)
+    rows, transunet, smoothed = scorer.finish()
+    cases = {row.case_id for row in rows}
+    return Evaluation(
+        tuple(rows),
+        tuple(summarise(rows)),
+        tuple(summarise(transunet)),
+        tuple(summarise(smoothed)) if smoothed else (),
+        reliability.result(),
+        {name: value for name, value in (predicted_dice or {}).items() if name in cases},
+    )
+
+
+class _Scorer:
+    """Rows of all cases; where the classes are not known beforehand, later ones are filled in as absent."""
+
+    def __init__(self, classes: Mapping[int, str] | None, empty: EmptyPolicy, patients: Mapping[str, str]) -> None:
+        self.known = None if classes is None else {label: name for label, name in classes.items() if label > 0}
+        self.empty, self.patients = empty, patients
+        self.pairs: list[tuple[str, int, tuple[float, ...] | None]] = []
+        self.found: set[int] = set()
+        self.rows: list[ClassScores] = []
+        self.transunet: list[ClassScores] = []
+        self.smoothed: list[ClassScores] = []
+
+    def add(self, pair: MaskPair) -> None:
+        present = {int(v) for v in np.union1d(pair.predicted, pair.reference)} - {0}
+        self.found |= present
+        self.pairs.append((pair.case_id, pair.reference.ndim, pair.spacing_mm))
+        scored = {label: f"label_{label}" for label in sorted(present)} if self.known is None else self.known
+        if scored:
+            self._score(pair, scored)
+        binary = self.known is None or len(self.known) == 1
+        if pair.reference.ndim == 2 and binary and present <= {1}:
+            values = smoothed_scores(pair.predicted > 0, pair.reference > 0)
+            patient = self.patients.get(pair.case_id, pair.case_id)
+            name = "foreground" if self.known is None else next(iter(self.known.values()))
+            self.smoothed.append(ClassScores(pair.case_id, patient, 1, name, "defined", "smoothed", values))
+
+    def _score(self, pair: MaskPair, scored: Mapping[int, str]) -> None:
+        patient = self.patients.get(pair.case_id)
+        masks = (pair.predicted, pair.reference)
+        self.rows += evaluate_case(
+            *masks,
             case_id=pair.case_id,
             classes=scored,
             spacing_mm=pair.spacing_mm,
-            patient_id=patient_id,
-            empty=empty,
+            patient_id=patient,
+            empty=self.empty,
         )
-        transunet += evaluate_case_transunet(
-            pair.predicted, pair.reference, case_id=pair.case_id, classes=scored, patient_id=patient_id
-        )
-    if not rows:
-        raise DataError("nothing to evaluate: no pair of masks")
-    return Evaluation(tuple(rows), tuple(summarise(rows)), tuple(summarise(transunet)))
+        self.transunet += evaluate_case_transunet(*masks, case_id=pair.case_id, classes=scored, patient_id=patient)
+
+    def finish(self) -> tuple[list[ClassScores], list[ClassScores], list[ClassScores]]:
+        if not self.pairs:
+            raise DataError("nothing to evaluate: no pair of masks")
+        if self.known is None:
+            if not self.found:
+                raise DataError("all masks are empty: no class to score")
+            self._fill_absent()
+        smoothed = self.smoothed if len(self.smoothed) == len(self.pairs) else []
+        return self.rows, self.transunet, smoothed
+
+    def _fill_absent(self) -> None:
+        """A class that neither mask of a case holds is a true negative there, whenever it was first seen."""
+        scored = {(row.case_id, row.label) for row in self.rows}
+        for case_id, ndim, spacing in self.pairs:
+            absent = {c: f"label_{c}" for c in sorted(self.found) if (case_id, c) not in scored}
+            if absent:
+                nothing = np.zeros((1,) * ndim, np.uint8)
+                self._score(MaskPair(case_id, nothing, nothing, spacing), absent)
+        place = {name: number for number, (name, _, _) in enumerate(self.pairs)}
+        for rows in (self.rows, self.transunet):
+            rows.sort(key=lambda row: (place[row.case_id], row.label))
 
 
 def evaluate_folders(
@@ -98,39 +175,55 @@ def evaluate_folders(
     *,
     classes: Mapping[int, str] | None = None,
     empty: EmptyPolicy = "undefined",
+    masks: MaskKind = "auto",
     quiet: bool = False,
 ) -> Evaluation:
     """Score every reference mask against the prediction of the same name.
 
-    Intervals resample the patients of a `patients.csv` beside the reference folder; without one, the cases.
+    Intervals resample the patients of a `patients.csv` beside the reference folder; without one, the cases. What
+    `predict` wrote beside its masks (expected Dice, confidence maps) is taken along.
 
     Args:
         references: folder of masks.
         predictions: folder of masks with the same names (the suffix may differ).
         classes: label id to name; by default those of a `dataset.json` beside the folder, or the ids found.
         empty: policy for distances to an empty mask.
+        masks: what pixel values of 2-D masks mean, one answer for all files, see `masks.MaskReader`.
         quiet: no progress.
 
     Raises:
         DataError: a mask is missing, unreadable or on another grid, or `patients.csv` does not list every case.
             A prediction without reference is warned of.
     """
-    paths = _pair_paths(references, predictions)
+    paths = pair_paths(references, predictions)
     patients = read_patients(references.resolve().parent)
     if patients is not None:
         require_listed({name for name, _, _ in paths}, patients)
-    classes = classes or _classes_beside(references) or _classes_found(paths)
+    classes = classes or _classes_beside(references)
+    reader = MaskReader(masks)
+    expected = {name: record.get("mean_predicted_dice") for name, record in read_record(predictions).items()}
     with progress(len(paths), "evaluating", quiet=quiet) as bar:
 
-        def pairs() -> Iterable[MaskPair]:
+        def pairs() -> Iterator[MaskPair]:
             for name, reference, prediction in paths:
-                yield _load_pair(name, reference, prediction)
+                yield load_pair(name, reference, prediction, reader)
                 bar.update()
 
-        return evaluate_pairs(pairs(), classes, empty=empty, patient_ids=patients)
+        return evaluate_pairs(
+            pairs(),
+            classes,
+            empty=empty,
+            patient_ids=patients,
+            predicted_dice={name: value for name, value in expected.items() if value is not None},
+        )
 
 
-def _pair_paths(references: Path, predictions: Path) -> list[tuple[str, Path, Path]]:
+def pair_paths(references: Path, predictions: Path) -> list[tuple[str, Path, Path]]:
+    """Name, reference and prediction of every case.
+
+    Raises:
+        DataError: a prediction is missing, or a folder holds no image.
+    """
     predicted = {split_suffix(p)[0]: p for p in image_files(predictions)}
     expected = {split_suffix(p)[0]: p for p in image_files(references)}
     missing = sorted(expected.keys() - predicted.keys())
@@ -146,33 +239,43 @@ def _pair_paths(references: Path, predictions: Path) -> list[tuple[str, Path, Pa
     return [(name, path, predicted[name]) for name, path in sorted(expected.items())]
 
 
-def _load_pair(name: str, reference: Path, prediction: Path) -> MaskPair:
+def load_pair(name: str, reference: Path, prediction: Path, reader: MaskReader) -> MaskPair:
+    """Both masks of a case, and the confidence of the prediction where there is a map of it.
+
+    Raises:
+        DataError: they do not belong together, or a file is damaged.
+    """
     if is_volume(reference) != is_volume(prediction):
         raise DataError(f"{prediction.name}: a volume and a 2-D image cannot be compared")
+    confidence = _confidence(name, prediction)
     if not is_volume(reference):
-        predicted, expected = read_label_image(prediction), read_label_image(reference)
+        predicted, expected = reader.read(prediction), reader.read(reference)
         if predicted.shape != expected.shape:
             raise DataError(f"{prediction.name}: size {predicted.shape}, the reference has {expected.shape}")
-        return MaskPair(name, predicted, expected, None)
+        return MaskPair(name, predicted, expected, None, _fitting(confidence, predicted.shape, name))
     predicted_volume, reference_volume = read_labels(prediction), read_labels(reference)
     require_same_grid(reference_volume, predicted_volume)
     spacing = tuple(float(v) for v in reference_volume.spacing_mm)
-    return MaskPair(name, predicted_volume.array, reference_volume.array, spacing)
+    array = predicted_volume.array
+    return MaskPair(name, array, reference_volume.array, spacing, _fitting(confidence, array.shape, name))
+
+
+def _confidence(name: str, prediction: Path) -> np.ndarray | None:
+    path = map_path(prediction.parent, name, "confidence", ".nii.gz" if is_volume(prediction) else ".png")
+    return read_map(path) if path.is_file() else None
+
+
+def _fitting(confidence: np.ndarray | None, shape: Sequence[int], name: str) -> np.ndarray | None:
+    if confidence is not None and confidence.shape != tuple(shape):
+        raise DataError(
+            f"{name}: the confidence map is {confidence.shape}, the mask {tuple(shape)}; predict again"
+        )
+    return confidence
 
 
 def _classes_beside(references: Path) -> dict[int, str] | None:
     beside = references.resolve().parent
     return read_classes(beside / "dataset.json") if (beside / "dataset.json").is_file() else None
-
-
-def _classes_found(paths: Sequence[tuple[str, Path, Path]]) -> dict[int, str]:
-    found: set[int] = set()
-    for name, reference, prediction in paths:
-        pair = _load_pair(name, reference, prediction)
-        found.update(int(v) for v in np.union1d(pair.predicted, pair.reference))
-    if not found - {0}:
-        raise DataError("all masks are empty: no class to score")
-    return {label: f"label_{label}" for label in sorted(found)}
 
 
 def summary_table(evaluation: Evaluation, metrics: Sequence[str]) -> tuple[list[str], list[list[str]]]:

@@ -53,3 +53,19 @@ def comparison_png(rows: Sequence[Sequence[Panel]], classes: Mapping[int, str], 
     out = io.BytesIO()
     FigureCanvasAgg(figure).print_png(out)
     return out.getvalue()
+
+
+def disagreement_slice(predicted: np.ndarray, reference: np.ndarray) -> int:
+    """The axial slice (last axis of (X, Y, Z)) in which most voxels differ."""
+    return int((predicted != reference).sum((0, 1)).argmax())
+
+
+def case_panels(
+    case_id: str, plane: np.ndarray, reference: np.ndarray, predicted: np.ndarray, aspect: float = 1.0
+) -> list[Panel]:
+    """Image, reference and prediction of one slice side by side."""
+    return [
+        Panel(case_id, plane, None, aspect),
+        Panel("reference", plane, reference, aspect),
+        Panel("prediction", plane, predicted, aspect),
+    ]

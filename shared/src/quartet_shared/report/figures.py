@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError
 
@@ -114,6 +114,42 @@ def line_chart_svg(series: Sequence[Series], *, x_label: str, y_label: str) -> s
         x_label: name and unit of the horizontal axis.
         y_label: name and unit of the vertical axis.
     """
+
+    def draw(axes: Any) -> None:
+        for index, line in enumerate(series):
+            colour, dashes = _LINES[index % len(_LINES)]
+            axes.plot(line.x, line.y, color=colour, linestyle=dashes, linewidth=2, label=line.name)
+        axes.set(xlabel=x_label, ylabel=y_label)
+        if len(series) > 1:
+            axes.legend(frameon=False)
+
+    return _svg(draw, height=3.2)
+
+
+def strip_chart_svg(groups: Mapping[str, Sequence[float]], *, x_label: str) -> str:
+    """Draw the values of each group as dots on its own line with a bar at the mean, as SVG text.
+
+    Args:
+        groups: name to values; NaN values are left out, a group without values keeps its line.
+        x_label: name and unit of the values.
+    """
+
+    def draw(axes: Any) -> None:
+        for place, values in enumerate(groups.values()):
+            known = [value for value in values if value == value]
+            axes.scatter(known, [place] * len(known), color=_LINES[0][0], alpha=0.5, s=18, linewidths=0)
+            if known:
+                axes.plot(
+                    [sum(known) / len(known)] * 2, [place - 0.3, place + 0.3], color=_LINES[1][0], linewidth=2
+                )
+        axes.set(xlabel=x_label, yticks=range(len(groups)), yticklabels=list(groups))
+        axes.invert_yaxis()
+
+    return _svg(draw, height=0.9 + 0.28 * len(groups))
+
+
+def _svg(draw: Callable[[Any], None], *, height: float) -> str:
+    """One pair of axes, drawn on by `draw`, as SVG text in the reader's colours."""
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
@@ -127,16 +163,11 @@ def line_chart_svg(series: Sequence[Series], *, x_label: str, y_label: str) -> s
         **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), _INK),
     }
     with mpl.rc_context(style):
-        figure = Figure(figsize=(5.2, 3.2), layout="constrained")
+        figure = Figure(figsize=(5.2, height), layout="constrained")
         axes = figure.subplots()
-        for index, line in enumerate(series):
-            colour, dashes = _LINES[index % len(_LINES)]
-            axes.plot(line.x, line.y, color=colour, linestyle=dashes, linewidth=2, label=line.name)
-        axes.set(xlabel=x_label, ylabel=y_label)
+        draw(axes)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(color=_INK, alpha=0.15)
-        if len(series) > 1:
-            axes.legend(frameon=False)
         out = io.StringIO()
         FigureCanvasSVG(figure).print_svg(out, metadata={"Date": None, "Creator": None})
     return _follow_theme(out.getvalue())

@@ -79,7 +79,8 @@ def predict_command(
     from dataclasses import replace
 
     from ..predict import PredictOptions, find_cases, load_predictor, predict_files
-    from ..predict.files import describe_run, read_record, wanted_maps
+    from ..predict.files import describe_run, wanted_maps
+    from ..predictions import read_record
 
     options = PredictOptions(
         window_px=window, overlap=overlap, tta=tta, precision=precision, max_memory_gb=max_memory
@@ -101,7 +102,7 @@ def predict_command(
     "evaluate",
     examples=[
         "mslaunet evaluate DATA/labelsTs masks",
-        "mslaunet evaluate DATA/labelsTs masks --run-dir runs/scores --json",
+        "mslaunet evaluate DATA/labelsTs masks --run-dir runs/scores --images DATA/imagesTs --json",
     ],
 )
 def evaluate_command(
@@ -114,19 +115,63 @@ def evaluate_command(
         Literal["undefined", "worst"],
         typer.Option("--empty", help="Distances to an empty mask: left out and counted, or the image diagonal."),
     ] = "undefined",
+    masks: Annotated[
+        Literal["auto", "binary", "labels"],
+        typer.Option("--masks", help="Pixel values of 2-D masks: 0/255, or label ids; one answer for all files."),
+    ] = "auto",
+    images: Annotated[
+        Path | None, typer.Option("--images", metavar="DIR", help="Images, to draw the worst cases in the report.")
+    ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
     """Score masks: Dice, IoU, HD95, ASSD, NSD and volume error, beside the TransUNet convention."""
+    from .._shared.errors import ConfigError
     from .._shared.files import require_writable_dir
     from ..evaluate import evaluate_folders
     from ..report import evaluation_text, write_evaluation
+    from ..review import worst_cases_png
 
+    if images is not None and run_dir is None:
+        raise ConfigError("--images draws into the report, so it needs --run-dir")
     if run_dir is not None:
         require_writable_dir(run_dir)  # before the work, not after it
-    evaluation = evaluate_folders(references, predictions, empty=empty, quiet=quiet)
+    evaluation = evaluate_folders(references, predictions, empty=empty, masks=masks, quiet=quiet)
     text = evaluation_text(evaluation)
     if run_dir is not None:
-        text += f"\n\n{write_evaluation(evaluation, run_dir)}"
+        classes = {row.label: row.name for row in evaluation.rows}
+        picture = None
+        if images is not None:
+            picture = worst_cases_png(evaluation, references, predictions, images, classes, masks=masks)
+        text += f"\n\n{write_evaluation(evaluation, run_dir, picture)}"
     emit(evaluation.to_json(), as_json, text)
+
+
+@command(
+    app,
+    "compare",
+    examples=[
+        "mslaunet compare runs/scores-a runs/scores-b",
+        "mslaunet compare runs/scores-a runs/scores-b --metric dice --metric hd95 --json",
+    ],
+)
+def compare_command(
+    run_a: Annotated[Path, typer.Argument(metavar="RUN_A", help="The --run-dir of an evaluation: the yardstick.")],
+    run_b: Annotated[Path, typer.Argument(metavar="RUN_B", help="The --run-dir of another, of the same cases.")],
+    metric: Annotated[
+        list[str] | None, typer.Option("--metric", metavar="NAME", help="dice, hd95, nsd, ...; repeatable.")
+    ] = None,
+    alpha: Annotated[float, typer.Option("--alpha", min=1e-6, max=0.5, help="Level of the tests.")] = 0.05,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Compare two evaluations by paired tests with Holm's correction; exit 1 if B is significantly worse."""
+    from ..compare import compare_runs, comparison_table, is_worse, to_json
+    from ..report import text_table
+
+    rows = compare_runs(run_a, run_b, metrics=metric or ["dice"], alpha=alpha)
+    emit(to_json(rows), as_json, text_table(*comparison_table(rows)))
+    if is_worse(rows):
+        raise typer.Exit(1)

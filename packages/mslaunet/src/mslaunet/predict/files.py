@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,13 +16,12 @@ from .._shared.logs import get_logger, progress
 from .._shared.strict_json import to_json
 from ..data.dataset import Case
 from ..data.loading import LoadedCase, load_case
+from ..predictions import PROBABILITIES, RECORD, UNCERTAINTY, map_path, read_record
 from .options import MapName
 from .predictor import Predictor, ProbabilitySink, Segmentation
 from .writers import write_map, write_mask
 
 log = get_logger(__name__)
-
-RECORD = "predictions.json"
 
 
 def predict_files(
@@ -79,21 +77,6 @@ def predict_files(
     return list(targets.values())
 
 
-def read_record(out: Path) -> dict[str, Any]:
-    """What `predictions.json` says of each case; nothing where there is none.
-
-    Raises:
-        DataError: the file is damaged.
-    """
-    path = out / RECORD
-    if not path.is_file():
-        return {}
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8"))["cases"])
-    except (ValueError, KeyError, TypeError) as err:
-        raise DataError(f"{RECORD}: damaged; remove it, it is written anew") from err
-
-
 def wanted_maps(predictor: Predictor) -> tuple[MapName, ...]:
     """The uncertainty maps that a predictor can give: disagreement needs several answers."""
     single: tuple[MapName, ...] = ("confidence", "entropy")
@@ -132,8 +115,8 @@ def _predict_case(
     with _probability_sink(target.parent, case.case_id, predictor, loaded, wanted=probabilities) as sink:
         result = predictor.segment(loaded, maps=maps, probabilities=sink)
         for name, values in result.maps.items():
-            folder = require_writable_dir(target.parent / "uncertainty")
-            write_map(folder / f"{case.case_id}_{name}{_suffix(case)}", values, loaded)
+            require_writable_dir(target.parent / UNCERTAINTY)
+            write_map(map_path(target.parent, case.case_id, name, _suffix(case)), values, loaded)
     write_mask(target, result.labels, loaded, predictor.mask_values)  # last: it marks the case as done
     return _describe(result, predictor, time.monotonic() - started)
 
@@ -157,7 +140,7 @@ def _probability_sink(
     if not wanted:
         yield None
         return
-    folder = require_writable_dir(out / "probabilities")
+    folder = require_writable_dir(out / PROBABILITIES)
     scratch = folder / f".tmp-{case_id}.npy"
     shape = (len(predictor.classes), *loaded.image.shape[1:])
     try:

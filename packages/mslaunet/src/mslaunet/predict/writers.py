@@ -44,18 +44,6 @@ def write_map(target: Path, values: np.ndarray, loaded: LoadedCase) -> None:
     _verify(target, lambda: _comes_back(read_volume(target), source, array))
 
 
-def read_map(path: Path) -> np.ndarray:
-    """Values in [0, 1] of a map that `write_map` wrote: (X, Y, Z) canonical, or (H, W).
-
-    Raises:
-        DataError: the file cannot be read.
-    """
-    if path.suffix.lower() == ".png":
-        data = read_image(path)
-        return data.array.astype(np.float32) / data.max_value
-    return read_volume(path).array
-
-
 def to_pixels(labels: np.ndarray, mask_values: Mapping[int, int]) -> np.ndarray:
     """Label ids as the pixel values that the training masks had (0 and 255 for binary ones)."""
     pixel_of = {label: pixel for pixel, label in mask_values.items()}
