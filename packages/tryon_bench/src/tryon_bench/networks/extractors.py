@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .._shared.assets import asset_path
-from .._shared.errors import CheckpointError
+from .._shared.errors import CheckpointError, ConfigError
 from .._shared.foreign import read_foreign_weights
 from ..resize import InceptionResizer, resize_for_inception
 from .weights import CLIP_B32, CLIP_L14_336, DINOV2_L14, WeightFile, find_weights
@@ -40,6 +40,7 @@ class Extractor:
         prepare: (H, W, 3) uint8 -> (3, h, w) float32, one image.
         network: (B, 3, h, w) -> (B, d).
         logits: (B, 3, h, w) -> features and class logits, for IS; None where there are none.
+        device: where the network is.
     """
 
     name: str
@@ -47,15 +48,37 @@ class Extractor:
     prepare: Callable[[NDArray[np.uint8]], Tensor]
     network: Callable[[Tensor], Tensor]
     logits: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
+    device: str = "cpu"
 
-    def __call__(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
-        """Features of images of any sizes: (B, d) float64."""
+    def __call__(self, images: Sequence[NDArray[np.uint8]], batch_size: int = 8) -> NDArray[np.float32]:
+        """Features of n images of any sizes: (n, d) float32."""
+        return np.concatenate(
+            [self.network(batch).float().cpu().numpy() for batch in self._batches(images, batch_size)]
+        )
+
+    def features_and_logits(
+        self, images: Sequence[NDArray[np.uint8]], batch_size: int = 8
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Features (n, d) and class logits (n, classes) in one pass.
+
+        Raises:
+            ConfigError: the network has no classes.
+        """
+        if self.logits is None:
+            raise ConfigError(f"{self.name}: has no class logits; the inception score needs Inception")
+        parts = [self.logits(batch) for batch in self._batches(images, batch_size)]
+        features, logits = (np.concatenate([part[i].float().cpu().numpy() for part in parts]) for i in (0, 1))
+        return features, logits
+
+    def _batches(self, images: Sequence[NDArray[np.uint8]], batch_size: int) -> Iterator[Tensor]:
         with torch.inference_mode():
-            return self.network(torch.stack([self.prepare(image) for image in images])).double().numpy()
+            for start in range(0, len(images), batch_size):
+                batch = torch.stack([self.prepare(image) for image in images[start : start + batch_size]])
+                yield batch.to(self.device, memory_format=torch.channels_last)
 
 
 def load_extractor(
-    name: ExtractorName, *, weights_dir: Path | None = None, random_seed: int | None = None
+    name: ExtractorName, *, weights_dir: Path | None = None, random_seed: int | None = None, device: str = "cpu"
 ) -> Extractor:
     """Build an extractor.
 
@@ -63,11 +86,21 @@ def load_extractor(
         name: "effnet_lite0" takes its weights from the asset `efficientnet-lite0`, the others from the user's folder.
         weights_dir: folder of published weight files.
         random_seed: take seeded random weights instead; numbers are then NOT COMPARABLE.
+        device: where the network runs.
 
     Raises:
         CheckpointError: a weight file is missing or another one.
         DataError: the asset is not on this machine.
     """
+    extractor = _build(name, weights_dir, random_seed)
+    for part in (extractor.network, extractor.logits):
+        module = part if isinstance(part, nn.Module) else getattr(part, "__self__", None)
+        if isinstance(module, nn.Module):
+            module.to(device)
+    return replace(extractor, device=device)
+
+
+def _build(name: ExtractorName, weights_dir: Path | None, random_seed: int | None) -> Extractor:
     if name.startswith("inception_"):
         kind: Any = name.removeprefix("inception_")
         return _inception(name, kind, weights_dir, random_seed)
@@ -90,7 +123,7 @@ def _inception(name: str, kind: InceptionResizer, weights_dir: Path | None, seed
     def prepare(image: NDArray[np.uint8]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(np.moveaxis(resize_for_inception(image, kind), 2, 0)))
 
-    return Extractor(name, network.weights, prepare, lambda batch: network(batch)[0], network)
+    return Extractor(name, network.weights, prepare, network.pooled, network)
 
 
 def _clip(name: str, model_name: str, wanted: WeightFile, weights_dir: Path | None, seed: int | None) -> Extractor:

@@ -100,3 +100,7 @@ class FIDInception(nn.Module):
             x = getattr(self, name)(x)
         features = x.mean(dim=(2, 3))
         return features, features @ self.fc.weight.T
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """The features alone, (B, 2048)."""
+        return self(images)[0]

@@ -77,6 +77,10 @@ class Protocol(FrozenModel):
     garment_similarity: bool = Field(
         default=False, description="Cosine of EfficientNet-lite0 features of the shop photo and the worn clothing."
     )
+    distribution_regions: tuple[Region, ...] = Field(
+        default=("all",),
+        description="Regions of the distribution metrics; outside is always filled, as in `canvas`.",
+    )
     fid: tuple[InceptionResizer, ...] = Field(default=(), description="FID, by the resizer in front of Inception.")
     kid: KIDSpec | None = Field(default=None, description="KID on the features of the first `fid` resizer.")
     fd_effnet_lite0: bool = Field(

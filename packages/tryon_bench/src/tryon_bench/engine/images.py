@@ -1,0 +1,73 @@
+"""Images as a protocol sees them: decoded once, then brought to each protocol's size."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._shared.errors import DataError
+from .._shared.io.images import read_image
+from ..protocol.schema import Protocol
+from ..resize import resize_mask, resize_uint8
+
+
+class Form(NamedTuple):
+    """What a protocol does to pixels before a metric sees them; protocols of one form share all work on images."""
+
+    height_px: int | None
+    width_px: int | None
+    resampler: str
+    prediction_jpeg_quality: int | None
+    reference_jpeg_quality: int | None
+
+    @classmethod
+    def of(cls, protocol: Protocol) -> Form:
+        """The form of a protocol."""
+        return cls(*(getattr(protocol, name) for name in cls._fields))
+
+
+def decode(path: Path) -> NDArray[np.uint8]:
+    """An 8-bit RGB image; gray becomes three equal channels, transparency is refused.
+
+    Raises:
+        DataError: damaged, transparent, or of more than 8 bits.
+    """
+    array = read_image(path).array
+    if array.dtype != np.uint8:
+        raise DataError(f"{path.name}: 16 bits per channel; expected 8, save it as an 8-bit image")
+    return array if array.ndim == 3 else np.repeat(array[:, :, None], 3, axis=2)
+
+
+def bring(
+    image: NDArray[np.uint8], form: Form, native: tuple[int, int], jpeg_quality: int | None
+) -> NDArray[np.uint8]:
+    """Resize, after the JPEG step if the form has one.
+
+    Args:
+        image: (H, W, 3) uint8 as decoded.
+        form: what the protocol does.
+        native: size of the reference, which a missing height or width stands for.
+        jpeg_quality: of this side's JPEG step.
+    """
+    if jpeg_quality is not None:
+        image = through_jpeg(image, jpeg_quality)
+    size = (form.height_px or native[0], form.width_px or native[1])
+    return resize_uint8(image, size, form.resampler)  # type: ignore[arg-type]
+
+
+def bring_mask(mask: NDArray[np.bool_], form: Form, native: tuple[int, int]) -> NDArray[np.bool_]:
+    """Resize a mask that lies on the reference's grid."""
+    return resize_mask(mask, (form.height_px or native[0], form.width_px or native[1]))
+
+
+def through_jpeg(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    """What is left of an image after Pillow has stored it as JPEG of this quality."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, format="JPEG", quality=quality)
+    return read_image(buffer.getvalue(), name="re-encoded image").array

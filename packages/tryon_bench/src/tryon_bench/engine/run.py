@@ -1,0 +1,109 @@
+"""Run a plan: chunk by chunk, resumable, shared among processes or machines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from .._shared.errors import ConfigError
+from .._shared.files import atomic_write, require_writable_dir
+from .._shared.logs import get_logger, progress
+from .chunk import Chunk, hashes, score_chunk
+from .networks import load_networks
+from .plan import Plan
+
+_log = get_logger(__name__)
+PLAN_FILE = "plan.json"
+
+
+def run_plan(
+    plan: Plan,
+    run_dir: Path,
+    *,
+    resume: bool = False,
+    shard: tuple[int, int] = (0, 1),
+    cache: Path | None = None,
+    quiet: bool = False,
+) -> None:
+    """Score all chunks of a shard that are not there yet.
+
+    Every finished chunk is a file, so a killed run loses at most one chunk, and processes on any machines that see
+    the same folder each take every n-th chunk; the numbers that `Evaluation.read` finds do not depend on how many.
+
+    Args:
+        plan: what to evaluate.
+        run_dir: new, or that of the same plan with `resume` or another shard.
+        resume: keep chunks whose images have not changed.
+        shard: (index, number of shards).
+        cache: folder of features by content.
+        quiet: no progress on stderr.
+
+    Raises:
+        ConfigError: the folder belongs to another plan, holds chunks and `resume` is not set, or a wrong shard.
+        DataError: an unreadable image, unless the plan allows that.
+        CheckpointError: a weight file is missing.
+        ResourceError: the folder cannot be written.
+    """
+    index, count = shard
+    if not 0 <= index < count:
+        raise ConfigError(f"shard {index + 1}/{count}: expected 1/{count} to {count}/{count}")
+    require_writable_dir(run_dir / "chunks")
+    _claim(plan, run_dir, resume or count > 1)
+    mine = range(index, len(plan.chunks), count)
+    networks = None
+    with progress(len(mine), "evaluating", quiet=quiet) as bar:
+        for number in mine:
+            path = chunk_path(run_dir, number)
+            if not _is_current(path, plan, number):
+                networks = networks or load_networks(plan)
+                score_chunk(plan.chunks[number], plan, networks, cache).write(path)
+            bar.update(1)
+    if networks is not None:
+        atomic_write(run_dir / f"weights-{index + 1}-of-{count}.json", json.dumps(networks.weights, indent=1))
+
+
+def chunk_path(run_dir: Path, number: int) -> Path:
+    """File of a chunk."""
+    return run_dir / "chunks" / f"{number:06d}.safetensors"
+
+
+def read_chunks(run_dir: Path, plan: Plan, *, features: bool) -> Iterator[Chunk]:
+    """All chunks in order.
+
+    Raises:
+        ConfigError: some are missing; the message says how many and what to do.
+        DataError: one is damaged.
+    """
+    missing = [number for number in range(len(plan.chunks)) if not chunk_path(run_dir, number).is_file()]
+    if missing:
+        raise ConfigError(
+            f"{run_dir.name}: {len(missing)} of {len(plan.chunks)} chunks are missing; run the other shards, or "
+            "continue with --resume"
+        )
+    for number in range(len(plan.chunks)):
+        yield Chunk.read(chunk_path(run_dir, number), features=features)
+
+
+def _claim(plan: Plan, run_dir: Path, resume: bool) -> None:
+    path = run_dir / PLAN_FILE
+    if path.is_file():
+        known = json.loads(path.read_text(encoding="utf-8")).get("fingerprint")
+        if known != plan.fingerprint:
+            raise ConfigError(
+                f"{run_dir.name}: holds another evaluation (pairs, methods, protocols or weights differ); choose "
+                "another --run-dir"
+            )
+        if not resume:
+            raise ConfigError(f"{run_dir.name}: holds this evaluation already; continue it with --resume")
+    atomic_write(path, json.dumps({"fingerprint": plan.fingerprint, "chunks": len(plan.chunks)}))
+
+
+def _is_current(path: Path, plan: Plan, number: int) -> bool:
+    """Whether a chunk is there and its images are still the same bytes."""
+    if not path.is_file():
+        return False
+    if Chunk.read(path, features=False).files == hashes(plan.chunks[number], plan.methods):
+        return True
+    _log.warning("chunk %d: images have changed since it was scored; scoring it again", number)
+    return False

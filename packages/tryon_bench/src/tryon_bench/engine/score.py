@@ -1,0 +1,244 @@
+"""Scores of one pair: every method, region and metric from one decoded reference."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..metrics import regions as region_forms
+from ..metrics.pixels import colour_difference, decibels, squared_error
+from ..metrics.structural import border_of, ms_ssim, ssim_map, window_radius
+from ..protocol.schema import LPIPSSpec, Protocol, Region, Setting
+from .images import Form, bring, bring_mask
+from .networks import Networks
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..networks.extractors import ExtractorName
+
+Pixels = NDArray[np.uint8]
+
+
+class Score(NamedTuple):
+    """One number of one pair; NaN where it is undefined."""
+
+    pair_id: str
+    method: str
+    protocol: str
+    metric: str
+    region: str
+    value: float
+
+
+class PairScorer:
+    """One pair at one form: images at evaluation size, and everything computed on them, once."""
+
+    def __init__(
+        self, pair_id: str, form: Form, images: dict[str, Pixels], clothing: NDArray[np.bool_], networks: Networks
+    ) -> None:
+        """Bring the images to size.
+
+        Args:
+            pair_id: name of the row.
+            form: what the protocol does to images.
+            images: "" -> the decoded reference, method -> the decoded result.
+            clothing: (H, W) on the grid of the reference as decoded.
+            networks: as loaded for the plan.
+        """
+        native = images[""].shape[:2]
+        self.pair_id, self.networks = pair_id, networks
+        self.images = {
+            name: bring(image, form, native, form.prediction_jpeg_quality if name else form.reference_jpeg_quality)
+            for name, image in images.items()
+        }
+        self.clothing = bring_mask(clothing, form, native)
+        self._cache: dict[Hashable, Any] = {}
+
+    def once(self, key: Hashable, compute: Callable[[], Any]) -> Any:
+        """The value under a key, computed when first asked for."""
+        if key not in self._cache:
+            self._cache[key] = compute()
+        return self._cache[key]
+
+    def mask(self, region: Region, dilation_px: int) -> NDArray[np.bool_]:
+        """(H, W) bool of a region; the person is everything but the clothing."""
+
+        def compute() -> NDArray[np.bool_]:
+            clothing = region_forms.grown(self.clothing, dilation_px)
+            return {"all": np.ones_like(clothing), "clothing": clothing, "person": ~clothing}[region]
+
+        return self.once(("mask", region, dilation_px), compute)
+
+    def canvas(self, name: str, region: Region, dilation_px: int, fill: int) -> Pixels:
+        """An image with everything outside a region filled."""
+        if region == "all":
+            return self.images[name]
+        mask = self.mask(region, dilation_px)
+        key = ("canvas", name, region, dilation_px, fill)
+        return self.once(key, lambda: region_forms.filled_outside(self.images[name], mask, fill))
+
+    def scores(self, protocol: Protocol, methods: tuple[str, ...], setting: Setting) -> Iterator[Score]:
+        """Every per-pair number that the protocol defines in this setting."""
+        for method in methods:
+            for region in compared_regions(protocol, setting):
+                for metric, value in self._full_reference(method, region, protocol):
+                    yield Score(self.pair_id, method, protocol.stamp, metric, region, value)
+            if protocol.boundary:
+                yield Score(self.pair_id, method, protocol.stamp, "boundary", "all", self._boundary(method))
+
+    def _full_reference(self, method: str, region: Region, protocol: Protocol) -> Iterator[tuple[str, float]]:
+        maps: list[tuple[str, Hashable, Callable[[Pixels, Pixels], NDArray[np.float64]], int, int]] = [
+            (
+                f"ssim_{name}",
+                ("ssim", name),
+                partial(ssim_map, variant=name),
+                window_radius(name),
+                border_of(name),
+            )
+            for name in protocol.ssim
+        ]
+        if protocol.psnr:
+            maps.append(("psnr", "psnr", squared_error, 0, 0))
+        if protocol.colour:
+            maps.append(("colour", "colour", colour_difference, 0, 0))
+        for metric, key, function, radius, border in maps:
+            value = self._reduced(method, region, protocol, key, function, radius, border)
+            yield metric, decibels(value) if metric == "psnr" and not math.isnan(value) else value
+        for spec in protocol.lpips:
+            yield lpips_name(spec), self._lpips(method, region, protocol, spec)
+        if region == "all" and protocol.ms_ssim:
+            yield "ms_ssim", self.once(("ms_ssim", method), lambda: ms_ssim(self.images[method], self.images[""]))
+        if region == "all" and protocol.dists:
+            yield "dists", self.once(("dists", method), lambda: self._dists(method))
+        for variant in protocol.semantic:
+            yield f"semantic_{variant}", self._semantic(method, region, protocol, variant)
+
+    def _reduced(
+        self,
+        method: str,
+        region: Region,
+        protocol: Protocol,
+        key: Hashable,
+        function: Callable[[Pixels, Pixels], NDArray[np.float64]],
+        radius: int,
+        border: int,
+    ) -> float:
+        """A map metric under the protocol's reduction: one map serves all regions of `masked`."""
+        if protocol.reduction == "canvas" and region != "all":
+            pair = (
+                self.canvas(method, region, protocol.mask_dilation_px, protocol.fill),
+                self.canvas("", region, protocol.mask_dilation_px, protocol.fill),
+            )
+            where = (region, protocol.mask_dilation_px, protocol.fill)
+            return float(self.once((key, method, where), lambda: function(*pair)).mean())
+        whole = self.once((key, method), lambda: function(self.images[method], self.images[""]))
+        if region == "all":
+            return float(whole.mean())
+        return region_forms.masked_mean(
+            whole, self.mask(region, protocol.mask_dilation_px), radius=radius, border=border
+        )
+
+    def _lpips(self, method: str, region: Region, protocol: Protocol, spec: LPIPSSpec) -> float:
+        network = self.networks.lpips[spec.net]
+        masked = protocol.reduction == "masked" and region != "all"
+        seen: Region = "all" if masked else region
+        first, second = (self._activations(name, seen, protocol, spec) for name in (method, ""))
+        if not masked:
+            return float(network.distance(first, second))
+        height, width = self.images[""].shape[:2]
+        size = (height, width) if spec.side_px is None else (spec.side_px, spec.side_px)
+        key = ("lpips map", spec, method)
+        found = self.once(key, lambda: network.distance_map(first, second, size)[0].double().cpu().numpy())
+        mask = self.mask(region, protocol.mask_dilation_px)
+        return region_forms.masked_mean(found, mask if size == (height, width) else resized(mask, size))
+
+    def _activations(self, name: str, region: Region, protocol: Protocol, spec: LPIPSSpec) -> list[Tensor]:
+        import torch
+        from torch.nn import functional as F
+
+        def compute() -> list[Tensor]:
+            network = self.networks.lpips[spec.net]
+            images = signed(self.canvas(name, region, protocol.mask_dilation_px, protocol.fill)).to(
+                next(network.parameters()).device
+            )
+            if spec.side_px is not None:
+                images = F.interpolate(images, size=(spec.side_px,) * 2, mode="bilinear", align_corners=False)
+            with torch.inference_mode():
+                return network.activations(images)
+
+        where = () if region == "all" else (region, protocol.mask_dilation_px, protocol.fill)
+        return self.once(("activations", spec, name, where), compute)
+
+    def _dists(self, method: str) -> float:
+        import torch
+
+        network = self.networks.dists
+        assert network is not None  # noqa: S101  # loaded because the protocol asks for it
+        with torch.inference_mode():
+            return float(network((signed(self.images[method]) + 1) / 2, (signed(self.images[""]) + 1) / 2))
+
+    def _semantic(self, method: str, region: Region, protocol: Protocol, variant: str) -> float:
+        """Distance of CLIP embeddings of the region in result and photo (specification 2.4)."""
+        first, second = (self.features("clip_b32", name, region, protocol)[0] for name in (method, ""))
+        if variant == "l2":
+            return float(np.linalg.norm(first - second))
+        return 100 * (1 - float(first @ second) / float(np.linalg.norm(first) * np.linalg.norm(second)))
+
+    def _boundary(self, method: str) -> float:
+        """Mean absolute difference of the gradient's magnitude (gray levels) around the clothing's border."""
+        from scipy.ndimage import sobel
+
+        from ..metrics.images import luma
+
+        def steepness(image: Pixels) -> NDArray[np.float64]:
+            gray = luma(image).astype(np.float64)
+            return np.hypot(sobel(gray, axis=0), sobel(gray, axis=1)) / 8
+
+        band = self.once(
+            "band", lambda: region_forms.edge_band(self.clothing, max(1, self.clothing.shape[0] // 64))
+        )
+        reference = self.once("steepness", lambda: steepness(self.images[""]))
+        return region_forms.masked_mean(np.abs(steepness(self.images[method]) - reference), band)
+
+    def features(
+        self, extractor: ExtractorName, name: str, region: Region, protocol: Protocol
+    ) -> NDArray[np.float32]:
+        """(1, d) features of an image, filled outside the region."""
+        where = () if region == "all" else (region, protocol.mask_dilation_px, protocol.fill)
+        network = self.networks.extractors[extractor]
+        return self.once(
+            ("features", extractor, name, where),
+            lambda: network([self.canvas(name, region, protocol.mask_dilation_px, protocol.fill)]),
+        )
+
+
+def compared_regions(protocol: Protocol, setting: Setting) -> tuple[Region, ...]:
+    """Regions compared with the photo: unpaired results have a target outside the clothing only."""
+    if setting == "paired" or protocol.unpaired_full_reference == "all":
+        return protocol.regions
+    return tuple(region for region in protocol.regions if region == "person")
+
+
+def lpips_name(spec: LPIPSSpec) -> str:
+    """Name of an LPIPS in tables, such as `lpips_alex` and `lpips_alex_128`."""
+    return f"lpips_{spec.net}" if spec.side_px is None else f"lpips_{spec.net}_{spec.side_px}"
+
+
+def signed(image: Pixels) -> Tensor:
+    """(H, W, 3) uint8 -> (1, 3, H, W) float in [-1, 1]."""
+    import torch
+
+    return torch.from_numpy(np.moveaxis(image, 2, 0).copy()).float()[None] / 127.5 - 1
+
+
+def resized(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """A mask on the square that an LPIPS with `side_px` sees."""
+    from ..resize import resize_mask
+
+    return resize_mask(mask, size)
