@@ -2,4 +2,8 @@
 
 from __future__ import annotations
 
-FLAGS = {"": {"--version"}}
+TALK = {"--json", "--debug"}
+DATA = {"--setting", "--format", "--pairs", "--split", "--parse-scheme", "--folder"}
+FLAGS = {
+    "register": TALK | DATA | {"--methods", "--pattern", "--panels", "--allow-missing"},
+}
