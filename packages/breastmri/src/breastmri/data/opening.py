@@ -1,0 +1,52 @@
+"""Any supported folder -> its manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from .._shared.errors import DataError
+from .breastdcedl import is_breastdcedl, open_breastdcedl
+from .breastdm import is_breastdm, open_breastdm
+from .duke import is_duke, open_duke
+from .fastmri import is_fastmri, open_fastmri
+from .mama_mia import is_mama_mia, open_mama_mia
+from .manifest import FILE, Manifest, read_manifest
+from .odelia import is_odelia, is_odelia_hub, open_odelia, open_odelia_hub
+
+_LAYOUTS: dict[str, tuple[Callable[[Path], bool], Callable[[Path], Manifest]]] = {
+    "manifest": (lambda root: (root / FILE).is_file(), read_manifest),
+    "duke": (is_duke, open_duke),
+    "mama-mia": (is_mama_mia, open_mama_mia),
+    "breastdcedl": (is_breastdcedl, open_breastdcedl),
+    "fastmri": (is_fastmri, open_fastmri),
+    "odelia": (is_odelia, open_odelia),
+    "breastdm": (is_breastdm, open_breastdm),
+    "odelia-hub": (is_odelia_hub, open_odelia_hub),
+}
+LAYOUTS = tuple(_LAYOUTS)
+
+
+def open_data(root: Path, layout: str = "auto") -> Manifest:
+    """Open a data folder.
+
+    Args:
+        root: the folder.
+        layout: one of `LAYOUTS`, or "auto" to recognise it by its tables.
+
+    Raises:
+        DataError: no such folder, no known layout, or its tables are damaged.
+    """
+    if not root.is_dir():
+        raise DataError(f"{root.name}: no such folder; expected a data set or a folder with {FILE}")
+    if layout != "auto":
+        if layout not in _LAYOUTS:
+            raise DataError(f"layout {layout!r} is unknown; choose one of {', '.join(LAYOUTS)}")
+        return _LAYOUTS[layout][1](root)
+    for recognise, read in _LAYOUTS.values():
+        if recognise(root):
+            return read(root)
+    raise DataError(
+        f"{root.name}: not a known data set; expected {FILE} or the tables of {', '.join(LAYOUTS[1:])} "
+        "(`breastmri synth FORMAT DIR` writes examples)"
+    )
