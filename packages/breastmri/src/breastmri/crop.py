@@ -54,6 +54,8 @@ def find_breast(study: Study, side: Side) -> BreastRegion:
         if not mask.any():
             raise DataError(f"breast mask: no voxel of the {side} breast (1 is left, 2 is right)")
         return BreastRegion(mask, "drawn")
+    if study.meta.get("whole_image"):
+        return BreastRegion(np.ones(study.shape, bool), "whole")
     pre, mirrored = study.phases[0], side == "right"
     region = _find_left(pre[::-1] if mirrored else pre, study.spacing_mm, single=len(study.sides) == 1)
     return BreastRegion(region.mask[::-1].copy(), region.source, region.problems) if mirrored else region

@@ -6,8 +6,9 @@ only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -72,6 +73,9 @@ class BreastInput:
         lesion: (D, H, W) float32 share of each voxel inside the annotated lesion, or None.
         center_mm: centre of the annotated lesion of this breast, RAS+ mm, or None.
         problems: of the breast region; empty where it is plausible.
+        split: train, val, test or nothing, as the data set says.
+        fold: of a cross-validation, as the data set says.
+        meta: what else the table says, such as vendor or age; for subgroups.
     """
 
     array: np.ndarray
@@ -86,6 +90,9 @@ class BreastInput:
     lesion: np.ndarray | None
     center_mm: tuple[float, float, float] | None
     problems: tuple[str, ...] = ()
+    split: str = ""
+    fold: int | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
 
 
 def breast_input(study: Study, side: Side, plan: Preprocessing) -> BreastInput:
@@ -119,6 +126,7 @@ def breast_input(study: Study, side: Side, plan: Preprocessing) -> BreastInput:
         lesion,
         study.center_mm if here else None,
         region.problems,
+        meta=study.meta,
     )
 
 

@@ -19,6 +19,7 @@ from .._shared.files import atomic_write
 from .._shared.io.tables import read_table, safe_relative_path
 
 FILE = "manifest.csv"
+TRUTH = "truth.json"
 _JSON = ("phases", "times_s", "box_ijk", "box_mm", "center_mm", "meta")
 Box = tuple[float, float, float, float, float, float]
 
@@ -62,6 +63,11 @@ class Manifest:
     layout: str
     rows: tuple[Row, ...]
     warnings: tuple[str, ...] = ()
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the data are phantoms: `breastmri synth` leaves the truth beside them."""
+        return (self.root / TRUTH).is_file()
 
     def studies(self) -> dict[str, tuple[Row, ...]]:
         """The rows of each study, in the order of the table."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from .._shared.files import atomic_write
 from .._shared.io.volumes import Volume, new_volume, write_volume
+from ..data.manifest import TRUTH
 from ..data.study import Side, Study
 from ..phantom import LesionKind, Phantom, PhantomConfig, make_phantom
 
@@ -57,7 +58,7 @@ def renamed(phantom: Phantom, study_id: str, patient_id: str, site: str | None =
 def write_truth(root: Path, phantoms: Sequence[Phantom], **more: Any) -> None:
     """`truth.json`: what is true about every study."""
     studies = [phantom.truth() for phantom in phantoms]
-    atomic_write(root / "truth.json", json.dumps({"studies": studies, **more}, indent=1) + "\n")
+    atomic_write(root / TRUTH, json.dumps({"studies": studies, **more}, indent=1) + "\n")
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
