@@ -203,3 +203,11 @@ def test_text_that_is_not_unicode_is_refused() -> None:
 
 def test_nested_tables_become_dotted_keys() -> None:
     assert flatten({"a": {"b": {"c": 1}, "d": [2]}, "e": {}}) == {"a.b.c": 1, "a.d": [2]}
+
+
+def test_the_file_lies_over_the_base_table_by_table(tmp_path: Path) -> None:
+    base = {"optim": {"lr": 0.1, "steps": 7}}
+    config = load_config(Config, write(tmp_path, "[optim]\nlr = 0.5\n"), base=base)
+    assert (config.optim.lr, config.optim.steps) == (0.5, 7)
+    assert load_config(Config, None, ["optim.steps=9"], base=base).optim.steps == 9
+    assert base == {"optim": {"lr": 0.1, "steps": 7}}

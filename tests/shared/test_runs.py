@@ -297,3 +297,22 @@ def test_a_kill_between_two_records_loses_neither_settings_nor_records(tmp_path:
     with start(tmp_path, resume=True) as run:
         run.truncate_metrics(after_step=50)
     assert [record["step"] for record in metrics(tmp_path)] == list(range(51))
+
+
+def test_a_run_that_failed_before_its_first_step_is_started_anew(tmp_path: Path) -> None:
+    with pytest.raises(DataError), start(tmp_path):
+        raise DataError("no such data")
+    with start(tmp_path, config_toml="[train]\nlr = 0.5\n") as run:  # other settings, no --resume
+        assert not run.resumed
+        run.log({"step": 1})
+    assert "0.5" in (tmp_path / "config.toml").read_text()
+
+
+@pytest.mark.parametrize("left", ["metrics.jsonl", "checkpoints/step-00000001"])
+def test_a_failed_run_that_got_anywhere_is_not_overwritten(left: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError), start(tmp_path):
+        (tmp_path / left).parent.mkdir(exist_ok=True)
+        (tmp_path / left).touch()
+        raise DataError("bad case")
+    with pytest.raises(ConfigError, match="holds a run already"):
+        start(tmp_path)

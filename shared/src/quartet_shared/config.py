@@ -29,14 +29,17 @@ def load_config(
     path: Path | None = None,
     sets: Sequence[str] | None = None,
     flags: Mapping[str, Any] | None = None,
+    *,
+    base: Mapping[str, Any] | None = None,
 ) -> M:
-    """Build the settings of a command; the later source wins: defaults, file, `sets`, `flags`.
+    """Build the settings of a command; the later source wins: defaults, `base`, file, `sets`, `flags`.
 
     Args:
         model: the settings' class.
         path: a TOML file.
         sets: texts such as "train.lr=1e-3"; the value is a TOML value, or else the text itself.
         flags: dotted key to value; None means that the flag was not given.
+        base: nested values below those of the file, such as a recipe's.
 
     Raises:
         ConfigError: one line with everything that is wrong, unknown keys with the nearest known one.
@@ -47,7 +50,7 @@ def load_config(
         >>> load_config(Train, sets=["lr=1e-3"])
         Train(lr=0.001)
     """
-    values = {} if path is None else read_toml(path)
+    values = _merged(base or {}, {} if path is None else read_toml(path))
     problems: list[str] = []
     for key, value in _parse_sets(sets or (), problems):
         _assign(values, key, value)
@@ -76,6 +79,15 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"config file {path.name!r} cannot be read: {err.strerror}; check the path") from err
     except (ValueError, RecursionError) as err:  # broken TOML or UTF-8, an absurdly long number or deep list
         raise ConfigError(f"config file {path.name!r} is not TOML: {err}; correct that place") from err
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested tables laid over each other."""
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        merged[key] = _merged(under, value) if isinstance(value, Mapping) and isinstance(under, Mapping) else value
+    return {key: _merged(value, {}) if isinstance(value, Mapping) else value for key, value in merged.items()}
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

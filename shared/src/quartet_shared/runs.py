@@ -63,7 +63,7 @@ class RunDir:
             path: the directory; created with its parents if needed.
             config_toml: resolved settings, see `config.to_toml`.
             resume: continue the run in `path`; starts one where there is none, so that a job that is queued again
-                needs no other command.
+                needs no other command. A run that failed before its first step counts as none.
             allow_config_change: continue although settings or data differ from the ones that the run began with.
             mutable: dotted settings that may always change on resume, such as "train.max_minutes".
 
@@ -180,7 +180,7 @@ class RunDir:
     def _begin(self, config_toml: str, resume: bool, mutable: Collection[str]) -> None:
         config, env = self.path / "config.toml", self.path / "env.json"
         environment = describe_environment()
-        self.resumed = config.exists()
+        self.resumed = config.exists() and not self._failed_at_birth()
         if self.resumed:
             if not resume:
                 raise ConfigError(
@@ -193,6 +193,12 @@ class RunDir:
         atomic_write(env, to_json(environment, indent=2) + "\n")
         self.checkpoints.mkdir(exist_ok=True)
         self.finish("running")
+
+    def _failed_at_birth(self) -> bool:
+        """Whether the run here failed before its first step, so that there is nothing to continue or to lose."""
+        status = self.path / "STATUS"
+        failed = status.is_file() and status.read_text(encoding="utf-8").strip() == "failed"
+        return failed and not self._metrics.exists() and not any(self.checkpoints.glob("*"))
 
     def _compare_settings(self, old: dict[str, Any], new: dict[str, Any], mutable: Collection[str]) -> None:
         changes = _changes(flatten(old), flatten(new), mutable)

@@ -21,11 +21,18 @@ class TrainConfig(FrozenModel):
     accumulate: int = Field(1, ge=1, description="micro-batches that a batch is computed in, to save memory")
     optimizer: Literal["adamw", "sgd"] = Field("adamw", description="adamw, or sgd with momentum")
     lr: float = Field(1e-3, gt=0, description="peak learning rate")
-    weight_decay: float = Field(0.01, ge=0, description="decay of matrices and kernels; vectors are never decayed")
+    weight_decay: float = Field(
+        0.01, ge=0, description="decay of matrices and kernels; of vectors if decay_vectors"
+    )
+    decay_vectors: bool = Field(False, description="decay biases and norm gains too")
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd")
     schedule: Literal["constant", "cosine", "poly"] = Field("cosine", description="decay after the warm-up")
     warmup_steps: int = Field(0, ge=0, description="steps of linear warm-up")
     poly_power: float = Field(0.9, gt=0, description="exponent of the poly schedule")
+    schedule_lag: int = Field(0, ge=0, description="steps by which the decay comes late")
+    schedule_by: Literal["step", "epoch"] = Field(
+        "step", description="the decay changes at every step, or only at the beginning of epochs"
+    )
     clip_norm: float | None = Field(None, gt=0, description="largest L2 norm of the gradient; none: not clipped")
     ema_decay: float | None = Field(
         None,

@@ -181,7 +181,7 @@ class _Loop:
         config, state, scaler = self.config, self.state, self.state.precision.scaler
         step = state.progress.step
         torch.manual_seed(stream_key(config.seed, "torch", step, rank()) % 2**63)  # dropout
-        lr = learning_rate(config, step, self.total)
+        lr = learning_rate(config, step, self.total, self.epoch_steps)
         for group in state.optimizer.param_groups:
             group["lr"] = lr
         statistics = [(buffer, buffer.clone()) for buffer in state.model.buffers()]

@@ -12,29 +12,33 @@ from .config import TrainConfig
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW (betas 0.9, 0.999) or SGD over the trainable parameters; vectors and scalars are not decayed.
+    """AdamW (betas 0.9, 0.999) or SGD over the trainable parameters.
 
-    Exempting biases and norm gains from weight decay is common practice and our choice.
+    Exempting vectors and scalars (biases, norm gains) from weight decay is common practice and the default.
     """
     trainable = [p for p in model.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in trainable if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
+        {
+            "params": [p for p in trainable if p.ndim <= 1],
+            "weight_decay": config.weight_decay * config.decay_vectors,
+        },
     ]
     if config.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=config.lr)
     return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum)
 
 
-def learning_rate(config: TrainConfig, step: int, total: int) -> float:
+def learning_rate(config: TrainConfig, step: int, total: int, epoch_steps: int = 1) -> float:
     """Learning rate of a step, a pure function: linear warm-up, then the decay to 0 over the steps that are left.
 
     With t in [0, 1) the fraction of the decay done: constant 1, cosine (1 + cos(pi t)) / 2, poly (1 - t)^power.
 
     Args:
-        config: lr, schedule, warmup_steps, poly_power.
+        config: lr, schedule, warmup_steps, poly_power, schedule_lag, schedule_by.
         step: optimiser steps before this one, from 0.
         total: optimiser steps of the whole run.
+        epoch_steps: optimiser steps of an epoch, for a decay by epochs.
 
     Example:
         >>> learning_rate(TrainConfig(lr=0.1, schedule="cosine"), step=50, total=100)
@@ -42,7 +46,10 @@ def learning_rate(config: TrainConfig, step: int, total: int) -> float:
     """
     if step < config.warmup_steps:
         return config.lr * (step + 1) / config.warmup_steps
-    t = (step - config.warmup_steps) / max(total - config.warmup_steps, 1)
+    if config.schedule_by == "epoch":
+        step = max(step // epoch_steps * epoch_steps, config.warmup_steps)
+    late = max(step - config.warmup_steps - config.schedule_lag, 0)
+    t = late / max(total - config.warmup_steps, 1)
     if config.schedule == "cosine":
         return config.lr * (1 + math.cos(math.pi * t)) / 2
     return config.lr * (1 - t) ** config.poly_power if config.schedule == "poly" else config.lr
