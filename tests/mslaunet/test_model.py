@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import warnings
 
 import pytest
@@ -398,3 +399,62 @@ def test_training_on_one_smallest_image_says_why_not():
     with pytest.raises(ConfigError, match=r"at least two samples .* got one sample of 20 x 32"):
         tiny()(image(1, 3, 20, 32))
     assert tiny()(image(2, 3, 20, 32)).shape == (2, 3, 20, 32)
+
+
+def test_deep_supervision_gives_auxiliary_logits_in_training_only():
+    model = tiny(deep_supervision=True)
+    outputs = model(image(2, 3, 40, 70))
+    assert [tuple(x.shape) for x in outputs] == [(2, 3, 40, 70)] * 5
+    assert model.eval()(image(2, 3, 40, 70)).shape == (2, 3, 40, 70)
+    sum(x.square().sum() for x in outputs).backward()
+    assert all(p.grad is not None and p.grad.any() for p in model.auxiliary.parameters())
+
+
+@pytest.mark.parametrize("activation", ["gelu", "silu"])
+@torch.no_grad()
+def test_activation_replaces_every_relu(activation):
+    model, other = tiny(activation=activation).eval(), tiny().eval()
+    other.load_state_dict(model.state_dict())
+    x = image(1, 3, 64, 64)
+    assert (model.conv_mla(model.encoder(x))[0] < 0).any()
+    assert (other.conv_mla(other.encoder(x))[0] >= 0).all()
+    assert not torch.allclose(model(x), other(x))
+
+
+def test_scales_may_have_their_own_attention():
+    shared, own = tiny(), tiny(share_scales=False)
+    one = sum(p.numel() for n, p in shared.named_parameters() if "linear_attention" in n)
+    four = sum(p.numel() for n, p in own.named_parameters() if "linear_attention" in n)
+    assert four == 4 * one
+    own(image(2, 3, 64, 64)).square().mean().backward()
+    assert all(p.grad is not None and p.grad.any() for p in own.parameters())
+
+
+@torch.no_grad()
+def test_equal_attentions_of_the_scales_are_a_shared_one():
+    shared, own = tiny().eval(), tiny(share_scales=False).eval()
+    weights = shared.state_dict()
+    spread = {name: weights.get(re.sub(r"(linear_attention)[.][0-9]", r"\1", name)) for name in own.state_dict()}
+    own.load_state_dict(spread)
+    torch.testing.assert_close(own(image(1, 3, 64, 64)), shared(image(1, 3, 64, 64)))
+
+
+@pytest.mark.parametrize("name", ["resnet10t", "convnext_atto", "pvt_v2_b0"])
+def test_a_timm_backbone_may_be_the_encoder(name):
+    model = MSLAUNet(2, in_channels=5, encoder=name, decoder_channels=16)
+    logits = model(image(2, 5, 50, 64))
+    assert logits.shape == (2, 2, 50, 64)
+    logits.square().mean().backward()
+    assert MSLAUNet(**model.config).state_dict().keys() == model.state_dict().keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("resnet341", "encoder 'resnet341' is not a timm model; near: resnet34"),
+        ("vit_tiny_patch16_224", "strides .* the decoder needs 4, 8, 16 and 32"),
+    ],
+)
+def test_impossible_encoders_are_refused(name, message):
+    with pytest.raises(ConfigError, match=message):
+        MSLAUNet(2, encoder=name)

@@ -2,10 +2,10 @@
 
 import numpy as np
 import torch
-
-from mslaunet.model import MSLAUNet
 from tests.mslaunet.reference_official import official_forward, random_official_state
 from tools.official_order import OfficialOrder
+
+from mslaunet.model import MSLAUNet
 
 
 @torch.no_grad()

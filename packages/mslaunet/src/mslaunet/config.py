@@ -119,6 +119,14 @@ class ModelConfig(FrozenModel):
     preset: Preset = Field("corrected", description="token layout, head merge, softmax axes, aggregation")
     drop_path: float = Field(0.0, ge=0, lt=1, description="stochastic depth rate of the last block")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout rate inside the feed-forward layers")
+    token_layout: Literal["raster", "legacy"] | None = Field(None, description="overrides the preset")
+    head_merge: Literal["concat", "legacy"] | None = Field(None, description="overrides the preset")
+    softmax: Literal["efficient", "swapped"] | None = Field(None, description="overrides the preset")
+    aggregation: Literal["topdown", "official"] | None = Field(None, description="overrides the preset")
+    kernel_sizes: tuple[int, ...] = Field((3, 5, 7, 9), description="depthwise kernels of MSLA, odd and distinct")
+    share_scales: bool = Field(True, description="one linear attention for the scales of an MSLA, or one for each")
+    activation: Literal["relu", "gelu", "silu"] = Field("relu", description="in MSLA and in the decoder")
+    align_corners: bool = Field(True, description="convention of all bilinear resizing; official weights need true")
     deep_supervision: bool = Field(
         False, description="auxiliary logits on the four decoder levels, in training only; see loss.auxiliary"
     )

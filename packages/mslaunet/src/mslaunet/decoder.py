@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import Any, Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -165,17 +166,23 @@ def class_logits(features: Tensor, conv: nn.Conv2d, *, align_corners: bool) -> T
     classes = conv.out_channels
     if 9 * classes > conv.in_channels:
         return conv(double(features, align_corners))
-    taps = conv.weight.permute(2, 3, 0, 1).flatten(0, 2)  # (9 K, C)
-    y = double(product(features.permute(0, 2, 3, 1), taps).permute(0, 3, 1, 2), align_corners)
-    height, width = y.shape[-2:]
-    y = F.pad(y, (1, 1, 1, 1))
-    windows = [
-        y[:, tap * classes : (tap + 1) * classes, tap // 3 : tap // 3 + height, tap % 3 : tap % 3 + width]
-        for tap in range(9)
-    ]
-    total = windows[0] if conv.bias is None else windows[0] + conv.bias[:, None, None]
-    for window in windows[1:]:
-        total = total + window
+    taps = conv.weight.permute(2, 3, 0, 1).flatten(0, 2)  # (9 K, C), rows dy, dx, k
+    y = product(features.permute(0, 2, 3, 1), taps)
+    y = y.to(
+        torch.promote_types(y.dtype, torch.float32)
+    )  # half precision is slow here, and sums of nine are coarse
+    y = double(y.permute(0, 3, 1, 2), align_corners).permute(0, 2, 3, 1)
+    total = _shifted_sum(_shifted_sum(y, axis=1), axis=2).permute(0, 3, 1, 2)
+    return total if conv.bias is None else total + conv.bias[:, None, None]
+
+
+def _shifted_sum(x: Tensor, axis: int) -> Tensor:
+    """out[i] = a[i - 1] + b[i] + c[i + 1] along an axis, zeros outside, of x = (a, b, c) in the last axis."""
+    before, here, after = x.chunk(3, dim=-1)
+    length = x.shape[axis]
+    total = here.clone()
+    total.narrow(axis, 1, length - 1).add_(before.narrow(axis, 0, length - 1))
+    total.narrow(axis, 0, length - 1).add_(after.narrow(axis, 1, length - 1))
     return total
 
 

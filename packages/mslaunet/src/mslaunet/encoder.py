@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from torch import Tensor, nn
@@ -110,7 +111,7 @@ def _create(name: str, **arguments: Any) -> Any:
     import timm
 
     if not timm.is_model(name):
-        near = ", ".join(timm.list_models(f"*{name[:6]}*")[:5]) or "see timm.list_models()"
+        near = ", ".join(get_close_matches(name, timm.list_models(), n=3)) or "see timm.list_models()"
         raise ConfigError(f"encoder {name!r} is not a timm model; near: {near}")
     try:
         return timm.create_model(name, pretrained=False, features_only=True, **arguments)

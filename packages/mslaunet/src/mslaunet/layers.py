@@ -18,6 +18,7 @@ from timm.layers import DropPath
 from torch import Tensor, nn
 
 from ._shared.errors import ConfigError, DataError
+from .depthwise import DepthwiseConv2d
 from .products import channel_product
 
 TokenLayout = Literal["raster", "legacy"]
@@ -47,16 +48,17 @@ def tokens_to_map(tokens: Tensor, grid: tuple[int, int], layout: TokenLayout) ->
         >>> tokens_to_map(tokens, (1, 3), "legacy").tolist()
         [[[[0, 10, 1]], [[11, 2, 12]]]]
     """
+    batch, _, channels = tokens.shape
     if layout == "raster":
-        tokens = tokens.transpose(1, 2)
-    return tokens.reshape(tokens.shape[0], -1, *grid)
+        return _first(tokens.reshape(batch, *grid, channels))
+    return tokens.reshape(batch, channels, *grid)
 
 
 def map_to_tokens(planes: Tensor, layout: TokenLayout) -> Tensor:
     """Planes (B, C, height, width) as tokens (B, N, C): the inverse of `tokens_to_map`."""
-    if layout == "raster":
-        return planes.flatten(2).transpose(1, 2)
     batch, channels, height, width = planes.shape
+    if layout == "raster":
+        return _last(planes).reshape(batch, height * width, channels)
     return planes.reshape(batch, height * width, channels)
 
 
@@ -139,7 +141,7 @@ class LocalBranch(nn.Module):
 
     def __init__(self, channels: int, kernel_size: int, activation: Activation = "relu") -> None:
         super().__init__()
-        self.depthwise = depthwise(channels, kernel_size)
+        self.depthwise = DepthwiseConv2d(channels, kernel_size)
         self.activation: Activation = activation
 
     def forward(self, planes: Tensor) -> Tensor:
@@ -314,10 +316,10 @@ class LocalBlock(nn.Module):
 
     def __init__(self, dim: int, *, mlp_ratio: float = 4, drop_path: float = 0.0, dropout: float = 0.0) -> None:
         super().__init__()
-        self.pos_embed = depthwise(dim, 3)
+        self.pos_embed = DepthwiseConv2d(dim, 3)
         self.norm1 = nn.BatchNorm2d(dim)
         self.conv1 = nn.Conv2d(dim, dim, 1)
-        self.attn = depthwise(dim, 5)
+        self.attn = DepthwiseConv2d(dim, 5)
         self.conv2 = nn.Conv2d(dim, dim, 1)
         self.norm2 = nn.BatchNorm2d(dim)
         self.mlp = FeedForward(dim, round(dim * mlp_ratio), dropout=dropout, convolution=True)
@@ -346,7 +348,7 @@ class GlobalBlock(nn.Module):
         self, dim: int, attn: MSLA, *, mlp_ratio: float = 4, drop_path: float = 0.0, dropout: float = 0.0
     ) -> None:
         super().__init__()
-        self.pos_embed = depthwise(dim, 3)
+        self.pos_embed = DepthwiseConv2d(dim, 3)
         self.norm1 = nn.LayerNorm(dim, eps=1e-6)
         self.attn = attn
         self.norm2 = nn.LayerNorm(dim, eps=1e-6)
@@ -371,8 +373,3 @@ def _last(x: Tensor) -> Tensor:
 def _first(x: Tensor) -> Tensor:
     """(B, H, W, C) -> (B, C, H, W), a view."""
     return x.permute(0, 3, 1, 2)
-
-
-def depthwise(channels: int, kernel_size: int) -> nn.Conv2d:
-    """Depthwise convolution with bias that keeps the size."""
-    return nn.Conv2d(channels, channels, kernel_size, padding=kernel_size // 2, groups=channels)

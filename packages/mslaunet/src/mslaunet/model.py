@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ._shared.errors import ConfigError, DataError
 from .decoder import Aggregation, Head, Neck, class_logits
 from .encoder import Encoder, TimmEncoder
+from .fold import fold
 from .layers import Activation, HeadMerge, SoftmaxAxes, TokenLayout, require_choice
 
 STRIDE = 32  # pixels per token of the deepest stage
@@ -243,10 +244,16 @@ class MSLAUNet(nn.Module):
         if self.training:
             outputs += [conv(level) for conv, level in zip(self.auxiliary, levels, strict=False)]
         logits = tuple(
-            F.interpolate(x, size=padded, mode="bilinear", align_corners=align_corners)[..., :height, :width]
+            F.interpolate(x, size=padded, mode="bilinear", align_corners=align_corners)[..., :height, :width].to(
+                image.dtype
+            )
             for x in outputs
         )
         return logits if len(logits) > 1 else logits[0]
+
+    def fold(self) -> nn.Module:
+        """A copy for inference with every exact fold done: the same logits up to rounding, see `fold.fold`."""
+        return fold(self)
 
     def _warn_if_foreign(self, padded: tuple[int, int]) -> None:
         """Legacy buffers are re-read by grid size: at another size the filters apply to other things."""

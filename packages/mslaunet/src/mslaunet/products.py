@@ -7,13 +7,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def channel_product(x: Tensor, layer: nn.Linear | nn.Conv2d, *, gelu: bool = False) -> Tensor:
+def channel_product(
+    x: Tensor, layer: nn.Linear | nn.Conv2d, *, gelu: bool = False, add: Tensor | None = None
+) -> Tensor:
     """A linear layer or a 1x1 convolution over the last axis, see `product`.
 
     Args:
         x: (..., in).
         layer: weights (out, in) or (out, in, 1, 1), bias (out,) or none.
         gelu: apply the exact GELU to the result.
+        add: (..., out) to add to the result; not together with gelu.
 
     Returns:
         (..., out).
@@ -22,10 +25,12 @@ def channel_product(x: Tensor, layer: nn.Linear | nn.Conv2d, *, gelu: bool = Fal
         >>> channel_product(torch.ones(2, 5, 3), nn.Conv2d(3, 4, 1)).shape
         torch.Size([2, 5, 4])
     """
-    return product(x, layer.weight.flatten(1), layer.bias, gelu=gelu)
+    return product(x, layer.weight.flatten(1), layer.bias, gelu=gelu, add=add)
 
 
-def product(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, gelu: bool = False) -> Tensor:
+def product(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, *, gelu: bool = False, add: Tensor | None = None
+) -> Tensor:
     """Product x W^T + b over the last axis, with the exact GELU after it if asked for.
 
     Inference in float32 or bfloat16 on a CPU goes through oneDNN, which applies the GELU while it writes and is, on
@@ -37,13 +42,18 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, gelu: bool
         weight: (out, in).
         bias: (out,) or none.
         gelu: apply GELU.
+        add: (..., out) to add; not together with gelu.
 
     Returns:
         (..., out).
     """
     if _takes_onednn(x, weight):
+        if add is not None:
+            return torch.ops.mkldnn._linear_pointwise.binary(x, add, weight, bias, "add")
         return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "gelu" if gelu else "none", [], "none")
     y = F.linear(x, weight, bias)
+    if add is not None:
+        return y + add
     return F.gelu(y) if gelu else y
 
 

@@ -67,18 +67,15 @@ def prepare_training(dataset: Dataset, config: Config, cache: Path, *, quiet: bo
 
 def build_model(config: Config, *, num_classes: int, in_channels: int) -> MSLAUNet:
     """The network of a configuration, its initial weights decided by the seed alone."""
+    arguments = config.model.model_dump()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.train.seed)
         return MSLAUNet.variant(
-            config.model.variant,
+            arguments.pop("variant"),
             num_classes=num_classes,
             in_channels=in_channels,
-            preset=config.model.preset,
-            drop_path=config.model.drop_path,
-            dropout=config.model.dropout,
-            deep_supervision=config.model.deep_supervision,
-            encoder=config.model.encoder,
             trained_size=(config.data.side_px, config.data.side_px),
+            **arguments,
         )
 
 
