@@ -305,3 +305,11 @@ def test_real_ct_comes_back_on_its_own_grid(asset, tmp_path, name, folder, image
     before, after = nib.load(path), nib.load(tmp_path / "out.nii")
     np.testing.assert_array_equal(np.asanyarray(before.dataobj), np.asanyarray(after.dataobj))
     np.testing.assert_array_equal(before.affine, after.affine)
+
+
+def test_a_description_is_written_where_it_is_asked_for(tmp_path: Path) -> None:
+    volume = new_volume(np.zeros((2, 3, 4), np.float32), np.eye(4))
+    write_volume(tmp_path / "a.nii", volume.array, like=volume, dtype=np.float32, description="made by a test")
+    write_volume(tmp_path / "b.nii", volume.array, like=volume, dtype=np.float32)
+    assert b"made by a test" in (tmp_path / "a.nii").read_bytes()[148:228]
+    assert (tmp_path / "b.nii").read_bytes()[148:228] == bytes(80)

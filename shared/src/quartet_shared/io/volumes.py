@@ -176,7 +176,9 @@ def require_same_grid(image: Volume, labels: Volume, tolerance_mm: float = 1e-3)
         )
 
 
-def write_volume(path: Path, array: NDArray[Any], like: Volume, *, dtype: DTypeLike) -> None:
+def write_volume(
+    path: Path, array: NDArray[Any], like: Volume, *, dtype: DTypeLike, description: str = ""
+) -> None:
     """Write an array of `like`'s grid in the orientation, affine, codes and units of `like`'s file, atomically.
 
     No text of the source is copied (description, names, extensions). Equal arrays give equal bytes.
@@ -186,6 +188,7 @@ def write_volume(path: Path, array: NDArray[Any], like: Volume, *, dtype: DTypeL
         array: (X, Y, Z) canonical, as `like.array`.
         like: the volume whose grid is used.
         dtype: type in the file; values are rounded for integer types.
+        description: the header's own line of text, up to 79 characters of ASCII.
 
     Raises:
         ConfigError: another suffix.
@@ -199,6 +202,7 @@ def write_volume(path: Path, array: NDArray[Any], like: Volume, *, dtype: DTypeL
     back = nib.orientations.ornt_transform([[0, 1], [1, 1], [2, 1]], like.source.axes)
     stored = nib.orientations.apply_orientation(_cast(array, np.dtype(dtype), path.name), back)
     header = like.source.header.copy()
+    header["descrip"] = description.encode("ascii", "replace")[:79]
     kind = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image
     # affine None: the geometry fields of the header are written as they are, not derived again
     image = kind(stored, None, header, dtype=np.dtype(dtype))
