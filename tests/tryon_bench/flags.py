@@ -5,5 +5,6 @@ from __future__ import annotations
 TALK = {"--json", "--debug"}
 DATA = {"--setting", "--format", "--pairs", "--split", "--parse-scheme", "--folder"}
 FLAGS = {
+    "synth": TALK | {"--cases", "--size", "--corrupt", "--seed"},
     "register": TALK | DATA | {"--methods", "--pattern", "--panels", "--allow-missing"},
 }

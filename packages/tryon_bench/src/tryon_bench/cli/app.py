@@ -40,6 +40,20 @@ RegistryOption = Annotated[
 ]
 
 
+def height_width(text: str) -> tuple[int, int]:
+    """`HEIGHTxWIDTH` as two numbers.
+
+    Raises:
+        ConfigError: anything else.
+    """
+    from .._shared.errors import ConfigError
+
+    height, _, width = text.lower().partition("x")
+    if not (height.isdecimal() and width.isdecimal()):
+        raise ConfigError(f"--size {text!r}: expected HEIGHTxWIDTH, such as 512x384")
+    return int(height), int(width)
+
+
 def role_folders(texts: list[str] | None) -> dict[str, str]:
     """`--folder ROLE=NAME` as a mapping.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from .._shared.cli import DebugOption, JsonOption, command, emit
+from .._shared.cli import DebugOption, JsonOption, SeedOption, command, emit
 from .app import (
     AllowMissingOption,
     DataArgument,
@@ -20,10 +20,45 @@ from .app import (
     SettingOption,
     SplitOption,
     app,
+    height_width,
     role_folders,
 )
 
 METHODS = Path("methods.json")
+
+
+@command(
+    app,
+    "synth",
+    examples=[
+        "tryon-bench synth vitonhd DATA",
+        "tryon-bench synth dresscode DC --cases 12 --size 256x192 --seed 1",
+    ],
+)
+def synth_command(
+    layout: Annotated[
+        Literal["vitonhd", "dresscode", "viton", "survey-viton", "mpv", "manifest"],
+        typer.Argument(metavar="FORMAT", help="vitonhd, dresscode, viton, survey-viton, mpv or manifest."),
+    ],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="An empty or new folder.")],
+    cases: Annotated[int, typer.Option("--cases", min=2, help="Number of persons.")] = 8,
+    size: Annotated[str, typer.Option("--size", metavar="HxW", help="Size of the photos, pixels.")] = "64x48",
+    corrupt: Annotated[
+        bool, typer.Option("--corrupt", metavar="", help="Add damaged files and a list of them (vitonhd).")
+    ] = False,
+    seed: SeedOption = None,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Write a tiny valid data set with known warps and the true result of every pair."""
+    from ..synth.write import write_synthetic
+
+    write_synthetic(layout, directory, cases=cases, size=height_width(size), seed=seed or 0, corrupt=corrupt)
+    emit(
+        {"format": layout, "directory": str(directory), "cases": cases, "size": list(height_width(size))},
+        as_json,
+        f"{cases} persons in {directory}; the true results are in {directory / 'oracle'}",
+    )
 
 
 @command(

@@ -1,0 +1,1 @@
+"""Tiny data sets in every layout: drawn persons in garments that are warped by known splines."""
