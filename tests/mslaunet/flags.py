@@ -5,7 +5,7 @@ from __future__ import annotations
 RUN = {"--run-dir", "--device", "--seed", "--resume", "--max-minutes", "--json", "--quiet", "--debug"}
 TALK = {"--json", "--quiet", "--debug"}
 FLAGS = {
-    "train": RUN | {"--config", "--set", "--epochs", "--allow"},
+    "train": RUN | {"--config", "--set", "--epochs", "--allow", "--recipe", "--seeds", "--folds"},
     "predict": TALK
     | {"--model", "--out", "--batch-size", "--device", "--resume"}
     | {
@@ -22,6 +22,11 @@ FLAGS = {
     "compare": TALK | {"--metric", "--alpha"},
     "info": {"--model", "--json", "--debug"},
     "convert": {"--num-classes", "--in-channels", "--trained-size", "--json", "--debug"},
+    "prepare": TALK
+    | {"--label-map", "--regroup", "--allow-overlap", "--max-excluded", "--seed", "--resume"},
+    "split": {"--folds", "--stratify", "--official", "--layout", "--label-map", "--allow-overlap", "--seed"}
+    | {"--json", "--debug"},
+    "doctor": TALK | {"--layout", "--label-map"},
     "synth": {"--cases", "--side", "--seed", "--json", "--debug"},
     "demo": RUN,
     "assets list": TALK,

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from .._shared.errors import DataError
 from .dataset import IMAGE_SUFFIXES, VOLUME_SUFFIXES, Case, Dataset, image_files
+from .manifest import with_manifest
 
 LabelId = Annotated[int, Field(ge=0, le=65535)]
 
@@ -43,7 +44,7 @@ def open_nnunet(root: Path) -> Dataset:
     if (root / "imagesTs").is_dir():
         testing = _cases(root / "imagesTs", root / "labelsTs", ending, header.channel_names, needs_mask=False)
     channels = tuple(header.channel_names[i] for i in sorted(header.channel_names))
-    return Dataset(root, "nnunet", classes, channels, training, testing)
+    return with_manifest(Dataset(root, "nnunet", classes, channels, training, testing))
 
 
 def read_classes(path: Path) -> dict[int, str]:

@@ -21,13 +21,17 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True)
 class PreparedCase:
-    """A case on the network's grid: memory-mapped image (C, D, H, W) in [-1, 1] and mask (D, H, W)."""
+    """A case on the network's grid: memory-mapped image (C, D, H, W) in [-1, 1] and mask (D, H, W).
+
+    `spacing_mm` (D, H, W) is that of the network's grid; ones where the unit is the native pixel.
+    """
 
     case_id: str
     sha256: str
     image: np.ndarray
     mask: np.ndarray
     patient_id: str
+    spacing_mm: tuple[float, ...] = (1.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -82,14 +86,17 @@ def _prepare_case(case: Case, dataset: Dataset, plan: Preprocessing, cache: Path
     for path in case.files:
         digest.update(sha256_file(path).encode())
     sha256 = digest.hexdigest()
-    image_path, mask_path = cache / f"{sha256[:24]}-image.npy", cache / f"{sha256[:24]}-mask.npy"
-    if not (image_path.exists() and mask_path.exists()):
+    paths = image_path, mask_path, spacing_path = [
+        cache / f"{sha256[:24]}-{part}.npy" for part in ("image", "mask", "spacing")
+    ]
+    if not all(path.exists() for path in paths):
         loaded = load_case(
             case, num_channels=plan.num_channels, num_classes=len(dataset.classes), mask_values=dataset.mask_values
         )
         plan.require_kind(loaded.image, case.images[0].name, is_volume=case.is_volume)
         image, mask = prepare_arrays(loaded, plan)
-        for path, array in ((image_path, image), (mask_path, mask.astype(np.uint16))):
+        spacing = np.array(loaded.spacing_mm) * loaded.image.shape[1:] / np.array(mask.shape)
+        for path, array in zip(paths, (image, mask.astype(np.uint16), spacing), strict=True):
             with atomic_path(path) as temporary:
                 np.save(temporary, array, allow_pickle=False)
     return PreparedCase(
@@ -98,6 +105,7 @@ def _prepare_case(case: Case, dataset: Dataset, plan: Preprocessing, cache: Path
         np.load(image_path, mmap_mode="r"),
         np.load(mask_path, mmap_mode="r"),
         case.patient_id,
+        tuple(np.load(spacing_path).tolist()),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +13,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from .._shared.errors import ConfigError, DataError
 from .._shared.files import atomic_write
-from .dataset import Case, Dataset, Fold
+from .dataset import Case, Dataset, Fold, Layout, open_dataset
+from .labels import LabelMapName
 from .lists import official_split
 from .loading import load_case
 
@@ -136,6 +137,55 @@ def official_folds(dataset: Dataset, name: str) -> tuple[Fold, str]:
         )
     kept = tuple(sorted(known & official.test))
     return Fold(tuple(sorted(known & official.train)), kept), official.warning
+
+
+@dataclass(frozen=True)
+class MadeSplit:
+    """The file that was written, what is in it, and what its user must know."""
+
+    path: Path
+    folds: tuple[Fold, ...]
+    warnings: tuple[str, ...]
+
+
+def make_split(
+    root: Path,
+    *,
+    layout: Layout = "auto",
+    label_map: LabelMapName | None = None,
+    folds: int = 5,
+    stratify: Stratum = "labels",
+    official: str | None = None,
+    overlap: Literal["refuse", "allow"] = "refuse",
+    seed: int = 0,
+) -> MadeSplit:
+    """Write the folds of a data set into its folder, over those that are there.
+
+    Args:
+        root: the data set's folder.
+        layout: its layout, or "auto".
+        label_map: which numbers mean which organs, for Synapse and BTCV.
+        folds: number of parts.
+        stratify: see `split_dataset`.
+        official: name of an official list, which gives one fold.
+        overlap: what to do about patients or sequences on both sides, of an official list for instance.
+        seed: decides the parts.
+
+    Raises:
+        DataError: the data set cannot be used, has too few patients, or the split parts a patient.
+        ConfigError: an option does not fit.
+        ResourceError: the folder is not writable.
+    """
+    dataset = open_dataset(root, layout, label_map=label_map, overlap="allow")
+    warnings: tuple[str, ...] = dataset.warnings
+    if official is not None:
+        fold, warning = official_folds(dataset, official)
+        made, warnings = (fold,), (warning,)
+    else:
+        made = split_dataset(dataset, folds=folds, seed=seed, stratify=stratify)
+    dataset = replace(dataset, folds=made)
+    require_disjoint(dataset, overlap)
+    return MadeSplit(write_folds(root, made), made, warnings)
 
 
 def write_folds(root: Path, folds: Sequence[Fold]) -> Path:
