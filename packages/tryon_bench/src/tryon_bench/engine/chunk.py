@@ -50,8 +50,12 @@ class Chunk:
         atomic_write(path, save(arrays, metadata=metadata))
 
     @classmethod
-    def read(cls, path: Path, *, features: bool = True) -> Chunk:
+    def read(cls, path: Path, *, feature: str | None = None) -> Chunk:
         """Read it back.
+
+        Args:
+            path: the file.
+            feature: the one feature array that is wanted; the others stay on the disk.
 
         Raises:
             DataError: damaged; the message says to remove it.
@@ -59,8 +63,8 @@ class Chunk:
         try:
             with safe_open(path, framework="numpy") as file:
                 metadata = {key: json.loads(value) for key, value in file.metadata().items()}
-                names = [name for name in file.keys() if name != "none"]  # noqa: SIM118  # not a mapping
-                arrays = {name: file.get_tensor(name) for name in names} if features else {}
+                held = feature is not None and feature in file.keys()  # noqa: SIM118  # not a mapping
+                arrays = {feature: file.get_tensor(feature)} if held and feature is not None else {}
         except (SafetensorError, OSError, ValueError, KeyError) as err:
             raise DataError(
                 f"{path.name}: damaged part of an evaluation; remove it and run again with --resume"
@@ -96,15 +100,15 @@ def score_chunk(rows: tuple[Row, ...], plan: Plan, networks: Networks, cache: Pa
     files = hashes(rows, plan.methods)
     collector = FeatureCollector(networks, cache)
     wanted = list(dict.fromkeys(item for protocol in plan.protocols for item in sets_of(protocol)))
-    for row, loaded in _decoded_ahead(rows, plan.methods):
+    for row, loaded in _decoded_ahead(rows, plan):
         if isinstance(loaded, DataError):
             if not plan.allow:
                 raise loaded
             excluded[row.pair_id] = str(loaded)
             continue
-        images, clothing = loaded
+        images, clothing, garment = loaded
         forms = dict.fromkeys(Form.of(protocol) for protocol in plan.protocols)
-        scorers = {form: PairScorer(row.pair_id, form, images, clothing, networks) for form in forms}
+        scorers = {form: PairScorer(row.pair_id, form, images, clothing, networks, garment) for form in forms}
         for protocol in plan.protocols:
             scores += scorers[Form.of(protocol)].scores(protocol, plan.methods, plan.setting)
         for item in wanted:
@@ -115,25 +119,27 @@ def score_chunk(rows: tuple[Row, ...], plan: Plan, networks: Networks, cache: Pa
     return Chunk(scores, collector.finish(), excluded, files)
 
 
-Loaded = tuple[dict[str, NDArray[np.uint8]], NDArray[np.bool_]]
+Loaded = tuple[dict[str, NDArray[np.uint8]], NDArray[np.bool_], NDArray[np.uint8] | None]
 
 
-def _decoded_ahead(rows: tuple[Row, ...], methods: tuple[str, ...]) -> Iterator[tuple[Row, Loaded | DataError]]:
+def _decoded_ahead(rows: tuple[Row, ...], plan: Plan) -> Iterator[tuple[Row, Loaded | DataError]]:
     """Rows with their images; the next row is decoded while the caller works on this one."""
+    wants_garment = any(protocol.garment_similarity for protocol in plan.protocols)
 
     def load(row: Row) -> Loaded | DataError:
         try:
             images = {REFERENCE: decode(row.reference)}
-            images |= {method: decode(row.predictions[method]) for method in methods}
+            images |= {method: decode(row.predictions[method]) for method in plan.methods}
             clothing = row.clothing_mask()
             if clothing.shape != images[REFERENCE].shape[:2]:
                 raise DataError(
                     f"{row.pair_id}: clothing mask of {clothing.shape} on a photo of "
                     f"{images[REFERENCE].shape[:2]} (height, width); expected one grid"
                 )
+            garment = decode(row.garment) if wants_garment else None
         except DataError as err:
             return err
-        return images, clothing
+        return images, clothing, garment
 
     with ThreadPoolExecutor(max_workers=1) as pool:
         following = pool.submit(load, rows[0])

@@ -68,8 +68,8 @@ def chunk_path(run_dir: Path, number: int) -> Path:
     return run_dir / "chunks" / f"{number:06d}.safetensors"
 
 
-def read_chunks(run_dir: Path, plan: Plan, *, features: bool) -> Iterator[Chunk]:
-    """All chunks in order.
+def read_chunks(run_dir: Path, plan: Plan, *, feature: str | None = None) -> Iterator[Chunk]:
+    """All chunks in order, with one of their feature arrays at most.
 
     Raises:
         ConfigError: some are missing; the message says how many and what to do.
@@ -82,7 +82,7 @@ def read_chunks(run_dir: Path, plan: Plan, *, features: bool) -> Iterator[Chunk]
             "continue with --resume"
         )
     for number in range(len(plan.chunks)):
-        yield Chunk.read(chunk_path(run_dir, number), features=features)
+        yield Chunk.read(chunk_path(run_dir, number), feature=feature)
 
 
 def _claim(plan: Plan, run_dir: Path, resume: bool) -> None:
@@ -103,7 +103,7 @@ def _is_current(path: Path, plan: Plan, number: int) -> bool:
     """Whether a chunk is there and its images are still the same bytes."""
     if not path.is_file():
         return False
-    if Chunk.read(path, features=False).files == hashes(plan.chunks[number], plan.methods):
+    if Chunk.read(path).files == hashes(plan.chunks[number], plan.methods):
         return True
     _log.warning("chunk %d: images have changed since it was scored; scoring it again", number)
     return False

@@ -40,7 +40,13 @@ class PairScorer:
     """One pair at one form: images at evaluation size, and everything computed on them, once."""
 
     def __init__(
-        self, pair_id: str, form: Form, images: dict[str, Pixels], clothing: NDArray[np.bool_], networks: Networks
+        self,
+        pair_id: str,
+        form: Form,
+        images: dict[str, Pixels],
+        clothing: NDArray[np.bool_],
+        networks: Networks,
+        garment: Pixels | None = None,
     ) -> None:
         """Bring the images to size.
 
@@ -50,9 +56,10 @@ class PairScorer:
             images: "" -> the decoded reference, method -> the decoded result.
             clothing: (H, W) on the grid of the reference as decoded.
             networks: as loaded for the plan.
+            garment: the shop photo as decoded, if a protocol asks for the similarity of garments.
         """
         native = images[""].shape[:2]
-        self.pair_id, self.networks = pair_id, networks
+        self.pair_id, self.networks, self.garment = pair_id, networks, garment
         self.images = {
             name: bring(image, form, native, form.prediction_jpeg_quality if name else form.reference_jpeg_quality)
             for name, image in images.items()
@@ -91,6 +98,9 @@ class PairScorer:
                     yield Score(self.pair_id, method, protocol.stamp, metric, region, value)
             if protocol.boundary:
                 yield Score(self.pair_id, method, protocol.stamp, "boundary", "all", self._boundary(method))
+            if protocol.garment_similarity:
+                value = self.once(("garment", method), partial(self._garment_similarity, method))
+                yield Score(self.pair_id, method, protocol.stamp, "garment_similarity", "clothing", value)
 
     def _full_reference(self, method: str, region: Region, protocol: Protocol) -> Iterator[tuple[str, float]]:
         maps: list[tuple[str, Hashable, Callable[[Pixels, Pixels], NDArray[np.float64]], int, int]] = [
@@ -205,6 +215,16 @@ class PairScorer:
         )
         reference = self.once("steepness", lambda: steepness(self.images[""]))
         return region_forms.masked_mean(np.abs(steepness(self.images[method]) - reference), band)
+
+    def _garment_similarity(self, method: str) -> float:
+        """Cosine of features of the shop photo and of the worn garment, cut out and put on white like a shop photo."""
+        if self.garment is None or not self.clothing.any():
+            return math.nan
+        rows, columns = (np.flatnonzero(self.clothing.any(axis=axis)) for axis in (1, 0))
+        box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        worn = region_forms.filled_outside(self.images[method][box], self.clothing[box], 255)
+        shop, result = self.networks.extractors["effnet_lite0"]([self.garment, worn]).astype(np.float64)
+        return float(shop @ result) / float(np.linalg.norm(shop) * np.linalg.norm(result))
 
     def features(
         self, extractor: ExtractorName, name: str, region: Region, protocol: Protocol

@@ -206,4 +206,4 @@ def _squared(
     steps = T.Compose(
         [T.ToTensor(), T.Resize((side, side), interpolation, antialias=True), T.Normalize(list(mean), list(std))]
     )
-    return lambda image: steps(image)
+    return lambda image: steps(image.copy())  # torch warns of arrays that it may not write to
