@@ -2,7 +2,8 @@
 
 Read from the table and the files of the release (specification 4.4). Traps: the affine in the files is the identity,
 sizes come from the table; `test` is 0 train, 1 test, 2 validation; phase indices may be missing; file names are
-misspelt in several ways; MinCrop keeps two slices around the tumour, while the table counts slices of the original.
+misspelt in several ways; MinCrop keeps two slices around the tumour, while the table counts slices of the original;
+nothing is said about the other breast, which is taken for healthy with a warning.
 """
 
 from __future__ import annotations
@@ -86,6 +87,7 @@ def _patient(root: Path, record: dict[str, str], files: dict[int, Path], mask: P
     meta: dict[str, Any] = {name: record[name] for name in _META if record.get(name)}
     meta |= {"in_plane_mm": float(record["xy_spacing"]), "slice_mm": float(record["slice_thick"])}
     warnings.append("orientation is not stored in this set: axial slices from below, nose up are assumed")
+    meta["warnings"] = warnings
     source = record.get("dataset") or _source(record["pid"])
     box = None
     if mask is None and record.get("sraw") and int(float(record["n_xy"])) == 256:
@@ -97,12 +99,13 @@ def _patient(root: Path, record: dict[str, str], files: dict[int, Path], mask: P
         "site": source,
         "phases": tuple(files[k].relative_to(root).as_posix() for k in order),
         "split": _SPLIT.get(record["test"].strip().removesuffix(".0"), ""),
-        "meta": meta | {"warnings": warnings},
+        "meta": meta,
     }
     if half is None:
         return [Row(side="bilateral", label=1, label3=2, **common)]
+    meta["warnings"] = [*warnings, "the other breast is taken for healthy: the set says nothing about it"]
     lesion: dict[str, Any] = {"mask_path": mask.relative_to(root).as_posix()} if mask else {"box_ijk": box}
-    return [Row(side=half, label=1, label3=2, **lesion, **common), Row(side=OTHER[half], **common)]
+    return [Row(side=half, label=1, label3=2, **lesion, **common), Row(side=OTHER[half], label=0, **common)]
 
 
 def _half_of_mask(mask: Path, meta: dict[str, Any]) -> Side | None:

@@ -1,0 +1,175 @@
+"""A model and a study -> what is found in each breast, in millimetres and on the study's grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._shared.errors import DataError
+from ..classifier import Classifier
+from ..data.study import Side, Study
+from ..geometry import to_voxels
+from ..kinetics import Kinetics, region_kinetics, sphere, wash_in
+from ..localize import BASELINE, Location, available_localisers, locate
+from ..preprocess import BreastInput, breast_inputs
+
+CANDIDATE_MM = 4.0  # radius of the sphere whose curve a candidate shows
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A place that the map points at.
+
+    Attributes:
+        side: the breast.
+        rank: 1 is the hottest of its breast.
+        center_mm: RAS+.
+        score: the map's value there; comparable within one breast only.
+        kinetics: of a sphere of 4 mm around it; None outside of the volume.
+    """
+
+    side: Side
+    rank: int
+    center_mm: tuple[float, float, float]
+    score: float
+    kinetics: Kinetics | None
+
+
+@dataclass(frozen=True, eq=False)
+class BreastFinding:
+    """What the model says about one breast.
+
+    Attributes:
+        side: the breast.
+        score: what the network gives: a cosine, or a logit of a linear head.
+        prob: of malignancy.
+        location: centre and map of the localiser.
+        baseline: the same from enhancement alone.
+        candidates: peaks of the map, hottest first.
+        problems: why the breast's region should be looked at.
+    """
+
+    side: Side
+    score: float
+    prob: float
+    location: Location
+    baseline: Location
+    candidates: tuple[Candidate, ...]
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Everything about one study.
+
+    Attributes:
+        breasts: one finding per breast.
+        coam: (X, Y, Z) float32, 0 outside of the breasts.
+        contribution: (X, Y, Z) float32 in cosine points per cell of the network's map; None for models without it.
+        wash_in: median relative enhancement of the first post-contrast phase.
+    """
+
+    breasts: tuple[BreastFinding, ...]
+    coam: np.ndarray
+    contribution: np.ndarray | None
+    wash_in: float
+
+
+def predict_study(
+    classifier: Classifier,
+    study: Study,
+    *,
+    localiser: str = "coam",
+    flips: int = 2,
+    allow_suspicious: bool = False,
+) -> Prediction:
+    """Score both breasts and find candidates.
+
+    Args:
+        classifier: the trained model.
+        study: the examination.
+        localiser: of the map that candidates come from.
+        flips: 1, 2 or 8 mirrored passes whose maps are averaged.
+        allow_suspicious: go on although the phases seem to be in the wrong order.
+
+    Raises:
+        ConfigError: unknown localiser.
+        DataError: phases in the wrong order, too few of them, or a breast without contrast.
+    """
+    change = wash_in(study)
+    if not allow_suspicious:
+        _require_order(study, change)
+    inputs = breast_inputs(study, classifier.plan)
+    scores = classifier.scores(inputs)
+    probs = classifier.probs(scores)
+    locations = locate(classifier, inputs, localiser, flips=flips)
+    baselines = locate(classifier, inputs, BASELINE, flips=1)
+    breasts = tuple(
+        BreastFinding(
+            breast.side,
+            float(score),
+            float(prob),
+            location,
+            baseline,
+            _candidates(breast.side, location, study),
+            breast.problems,
+        )
+        for breast, score, prob, location, baseline in zip(
+            inputs, scores, probs, locations, baselines, strict=True
+        )
+    )
+    return Prediction(
+        breasts,
+        _on_study(inputs, locations, study),
+        _contribution(classifier, inputs, study, flips),
+        change,
+    )
+
+
+def _require_order(study: Study, change: float) -> None:
+    suspicious = [text for text in study.warnings if "suspicious" in text]
+    if not change > 0:
+        raise DataError(
+            f"phase order suspicious: tissue changes by {100 * change:.1f} % from the first phase to the second, "
+            "expected a rise; order the phases pre-contrast first, or go on with --allow"
+        )
+    if suspicious:
+        raise DataError(f"{suspicious[0]}; check the series, or go on with --allow")
+
+
+def _candidates(side: Side, location: Location, study: Study) -> tuple[Candidate, ...]:
+    """The centre of the hottest region first, then the map's other peaks."""
+    found = [Candidate(side, 1, location.center_mm, location.peak, _kinetics(study, location.center_mm))]
+    for peak in location.candidates():
+        if np.linalg.norm(np.subtract(peak.center_mm, location.center_mm)) >= 2.5 * CANDIDATE_MM:
+            rank = len(found) + 1
+            found.append(Candidate(side, rank, peak.center_mm, peak.score, _kinetics(study, peak.center_mm)))
+    return tuple(found)
+
+
+def _kinetics(study: Study, center_mm: tuple[float, float, float]) -> Kinetics | None:
+    try:
+        return region_kinetics(study, sphere(study, center_mm, CANDIDATE_MM))
+    except DataError:  # the network's window may reach beyond the volume
+        return None
+
+
+def _contribution(
+    classifier: Classifier, inputs: Sequence[BreastInput], study: Study, flips: int
+) -> np.ndarray | None:
+    if "contribution" not in available_localisers(classifier):
+        return None
+    return _on_study(inputs, locate(classifier, inputs, "contribution", flips=flips), study)
+
+
+def _on_study(inputs: Sequence[BreastInput], locations: Sequence[Location], study: Study) -> np.ndarray:
+    """The maps of all breasts on the study's voxels; each breast's own region takes its own map."""
+    whole = np.zeros(study.shape, np.float32)
+    for breast, location in zip(inputs, locations, strict=True):
+        voxels = to_voxels(location.cells, location.grid, breast.window.shape)
+        inside = breast.window.spread(breast.region.astype(np.float32), study.shape) >= 0.5
+        spread = breast.window.spread(np.asarray(voxels, np.float32), study.shape)
+        whole[inside] = spread[inside]
+    return whole
