@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from .._shared.errors import DataError
 from .._shared.io.dicom import DicomSeries, find_series
 from .dataset import Case, Dataset, image_files, split_suffix
-from .folders import label_ids
+from .folders import found_ids
 
 
 def recognises(root: Path) -> bool:
@@ -19,9 +20,11 @@ def recognises(root: Path) -> bool:
 def open_dicom(root: Path) -> Dataset:
     """Open the series; cases without a mask are for testing.
 
+    Classes are the label ids found, in order; where ids have gaps, they are numbered anew and keep their old number in
+    their name.
+
     Raises:
-        DataError: a folder holds no series or several, modalities are mixed, a mask belongs to no case, or label ids
-            have gaps.
+        DataError: a folder holds no series or several, modalities are mixed, or a mask belongs to no case.
     """
     masks = {split_suffix(p)[0]: p for p in image_files(root / "masks")} if (root / "masks").is_dir() else {}
     training: list[Case] = []
@@ -39,14 +42,12 @@ def open_dicom(root: Path) -> Dataset:
         raise DataError(f"{root.name}: no folder with a DICOM series in images/")
     if len(modalities) > 1:
         raise DataError(f"{root.name}: modalities {sorted(modalities)} are mixed; give them separate data sets")
-    return Dataset(
-        root,
-        "dicom",
-        label_ids(tuple(training)),
-        (modalities.pop() or "unknown",),
-        tuple(training),
-        tuple(testing),
-    )
+    ids = found_ids(training)
+    numbers = {label: number for number, label in enumerate(ids)}
+    classes = {number: f"label_{label}" if label else "background" for label, number in numbers.items()}
+    if ids != list(range(len(ids))):  # the masks of a tool that knows more structures than this scan shows
+        training = [replace(case, label_map=numbers) for case in training]
+    return Dataset(root, "dicom", classes, (modalities.pop() or "unknown",), tuple(training), tuple(testing))
 
 
 def one_series(folder: Path) -> DicomSeries:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -65,12 +65,20 @@ def pair_files(images_dir: Path, masks_dir: Path) -> dict[str, tuple[Path, Path]
     return {name: (image, masks[name]) for name, image in images.items()}
 
 
-def label_ids(cases: tuple[Case, ...]) -> dict[int, str]:
+def label_ids(cases: Sequence[Case]) -> dict[int, str]:
     """Names for the label ids found in the masks of volumes.
 
     Raises:
         DataError: the ids have gaps.
     """
+    found = found_ids(cases)
+    if found != list(range(len(found))):
+        raise DataError(f"masks: label ids are {found}; number the classes 0..n, or write a dataset.json")
+    return {i: "background" if i == 0 else f"label_{i}" for i in found}
+
+
+def found_ids(cases: Sequence[Case]) -> list[int]:
+    """The label ids in the masks of volumes, in order, 0 among them."""
     from .._shared.io.volumes import read_labels
 
     found: set[int] = {0}
@@ -78,9 +86,7 @@ def label_ids(cases: tuple[Case, ...]) -> dict[int, str]:
         if case.mask is not None:
             with suppress(DataError):  # an unreadable mask is excluded later, with its reason
                 found.update(int(v) for v in np.unique(read_labels(case.mask).array))
-    if sorted(found) != list(range(len(found))):
-        raise DataError(f"masks: label ids are {sorted(found)}; number the classes 0..n, or write a dataset.json")
-    return {i: "background" if i == 0 else f"label_{i}" for i in sorted(found)}
+    return sorted(found)
 
 
 def _channels(cases: tuple[Case, ...]) -> tuple[str, ...]:

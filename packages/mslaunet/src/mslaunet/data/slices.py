@@ -139,7 +139,7 @@ def split_slices(
 
     Args:
         cases: the prepared cases.
-        by: "cases", "slices", "auto" (cases, from five patients on) or "none" (everything is for training).
+        by: "cases", "slices", "auto" (cases, from five patients on or for pictures) or "none" (all is for training).
         fraction: part of the patients, or of the slices, kept for validation, in (0, 1).
         block: slices per held-out block.
         seed: decides which patients are kept.
@@ -158,7 +158,8 @@ def split_slices(
     if by == "none":
         return SliceSplit(_all_slices(cases), (), "none")
     if by == "auto":
-        by = "cases" if folds or patients >= 5 else "slices"
+        single = all(case.mask.shape[0] == 1 for case in cases)  # a picture has no blocks of slices
+        by = "cases" if folds or patients >= 5 or (single and patients >= 2) else "slices"
     if by == "cases":
         split = _by_cases(cases, units, _kept_units(units, fraction, seed, folds, fold))
     else:
