@@ -126,7 +126,9 @@ class ModelConfig(FrozenModel):
     kernel_sizes: tuple[int, ...] = Field((3, 5, 7, 9), description="depthwise kernels of MSLA, odd and distinct")
     share_scales: bool = Field(True, description="one linear attention for the scales of an MSLA, or one for each")
     activation: Literal["relu", "gelu", "silu"] = Field("relu", description="in MSLA and in the decoder")
-    align_corners: bool = Field(True, description="convention of all bilinear resizing; official weights need true")
+    align_corners: bool = Field(
+        True, description="convention of all bilinear resizing; official weights need true"
+    )
     deep_supervision: bool = Field(
         False, description="auxiliary logits on the four decoder levels, in training only; see loss.auxiliary"
     )
@@ -181,6 +183,10 @@ class Config(FrozenModel):
     loss: LossConfig = LossConfig()
     train: TrainConfig = TrainConfig()
     compat: CompatConfig = CompatConfig()
+    postprocess: Literal["auto", "none"] = Field(
+        "auto",
+        description="auto: choose the clean-up of masks on whole validation cases, and record it with the run",
+    )
 
     @model_validator(mode="after")
     def _resizes_once(self) -> Self:

@@ -12,6 +12,8 @@ from scipy import ndimage
 
 from ._shared.config import FrozenModel
 
+RECORD = "postprocessing.json"  # in the run directory
+
 
 class ClassStep(FrozenModel):
     """What happens to the mask of one class, in this order."""
@@ -97,7 +99,7 @@ def choose_postprocessing(
         classes: label ids without background.
         gain: smallest rise of the mean Dice.
     """
-    steps: dict[int, ClassStep] = Field(default_factory=dict)
+    steps: dict[int, ClassStep] = {}
     before: dict[int, float] = {}
     after: dict[int, float] = {}
     for label in classes:

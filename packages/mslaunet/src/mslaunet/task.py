@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ._shared.engine.distributed import sum_across_ranks
 from .augmentations import Range
-from .compat import replayed, soft_iou
+from .compat import NOISE_FOR_255, replayed, soft_iou
 from .config import Config
 from .data.slices import PreparedCases, SliceSplit
 from .losses import DiceCELoss
@@ -41,6 +41,9 @@ class SegmentationTask:
         self.config = config
         self.plan = plan
         self.limits = Range(tuple(plan.black), tuple(plan.white))
+        self.augment = config.augment
+        if config.compat.unscaled_noise:  # T4; the range has length 2 here, 1 there
+            self.augment = config.augment.model_copy(update={"noise": 2 * NOISE_FOR_255})
         self._model_config = dict(model_config)
         self.criterion = DiceCELoss(
             cross_entropy=config.loss.cross_entropy,
@@ -51,6 +54,11 @@ class SegmentationTask:
             per_sample=config.loss.per_sample,
             reduce=sum_across_ranks,
         )
+
+    @property
+    def classes(self) -> Mapping[str, str]:
+        """Label id to name, as they travel with the weights."""
+        return dict(self._model_config["classes"])
 
     def train_size(self) -> int:
         """Number of training slices."""
@@ -68,9 +76,9 @@ class SegmentationTask:
             rng = replayed(rng, self.config.compat.replayed_draws)
         image, mask = stack_context(case.image, z, self.plan.context_slices), case.mask[z]
         if self.config.augment.before_resize:
-            return self._resized(*augment(*_tensors(image, mask), self.config.augment, rng, self.limits))
+            return self._resized(*augment(*_tensors(image, mask), self.augment, rng, self.limits))
         pair = window(image, mask, self.config.data.side_px, rng, self.limits.low[0])
-        return augment(*pair, self.config.augment, rng, self.limits)
+        return augment(*pair, self.augment, rng, self.limits)
 
     def _resized(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """An augmented native slice on the network's grid."""

@@ -10,18 +10,24 @@ from typing import Any
 import torch
 from torch import nn
 
+from ._shared.checkpoints import load_model, load_strict, save_model
 from ._shared.config import to_toml
+from ._shared.engine.config import TrainConfig
 from ._shared.engine.device import resolve_device
-from ._shared.engine.distributed import main_process_first
+from ._shared.engine.distributed import main_process_first, rank, wait_for_all
 from ._shared.engine.loop import FitResult, fit
+from ._shared.files import atomic_write
 from ._shared.logs import get_logger
 from ._shared.runs import RunDir
+from ._shared.strict_json import to_json
+from .compat import scaled_rate
 from .config import Config
 from .data.dataset import Dataset
 from .data.opening import open_configured
 from .data.slices import PreparedCases, SliceSplit, prepare_cases, split_slices
 from .data.splits import chosen_fold
 from .model import MSLAUNet
+from .postprocess import RECORD, Choice, choose_postprocessing
 from .preprocess import Preprocessing, plan_preprocessing
 from .task import SegmentationTask, saved_config
 
@@ -98,6 +104,7 @@ def train(
     allow_config_change: bool = False,
     quiet: bool = False,
     model: nn.Module | None = None,
+    cache: Path | None = None,
 ) -> FitResult:
     """Train until the steps, the minutes or the patience are used up; safe to kill at any time.
 
@@ -109,6 +116,7 @@ def train(
         allow_config_change: continue although the settings differ.
         quiet: no progress.
         model: a network to train instead of the configured one (B, C, H, W) -> (B, K, H, W).
+        cache: where prepared cases lie; several runs on one data set may share it.
 
     Raises:
         ConfigError: the directory holds another run, or the settings changed.
@@ -117,6 +125,7 @@ def train(
         NumericsError: the loss is not finite more often than allowed.
     """
     resolve_device(device)  # an absent one is no reason to prepare data and occupy the run directory
+    config = with_absolute_root(config)
     dataset = open_configured(config.data)
     with RunDir.open(
         run_dir,
@@ -125,10 +134,67 @@ def train(
         allow_config_change=allow_config_change,
         mutable=MUTABLE,
     ) as run:
-        data = prepare_training(dataset, config, run.path / "cache", quiet=quiet)
+        data = prepare_training(dataset, config, cache or run.path / "cache", quiet=quiet)
         run.write_data(describe_data(data))
         task = build_task(config, data, model)
-        return fit(task, config.train, run, device=device, resume=resume, quiet=quiet)
+        result = fit(task, engine_settings(config), run, device=device, resume=resume, quiet=quiet)
+        if rank() == 0:
+            finish(task, config, result, run.path)
+        wait_for_all()
+        return result
+
+
+def with_absolute_root(config: Config) -> Config:
+    """The same settings with the data set's absolute path, so that a run can be resumed from any folder."""
+    data = config.data.model_copy(update={"root": config.data.root.resolve()})
+    return config.model_copy(update={"data": data})
+
+
+def engine_settings(config: Config) -> TrainConfig:
+    """Settings of the loop: with the official rule for the learning rate, if switched on, and a monitor, if any.
+
+    Without a validation part nothing can be monitored.
+    """
+    changes: dict[str, Any] = {}
+    if config.compat.batch_scaled_lr:
+        changes["lr"] = scaled_rate(config.train.lr, config.train.batch_size)
+    if config.data.split == "none":
+        changes["monitor"] = None
+    return config.train.model_copy(update=changes)
+
+
+def finish(task: SegmentationTask, config: Config, result: FitResult, run_dir: Path) -> None:
+    """What is done once after the last step: the official name swap, or the choice of post-processing."""
+    if config.compat.best_is_last:  # T1
+        tensors, saved = load_model(result.last_path)
+        save_model(result.best_path, tensors, saved)
+    choice = None
+    if config.postprocess == "auto" and task.split.by in ("cases", "file"):
+        choice = validate_postprocessing(task, result.best_path)
+    atomic_write(run_dir / RECORD, to_json(describe_choice(choice, task.split.by), indent=2) + "\n")
+
+
+def validate_postprocessing(task: SegmentationTask, weights: Path) -> Choice:
+    """Choose the post-processing on the whole validation cases, with the best weights."""
+    load_strict(task.model, load_model(weights)[0], weights.name)
+    task.model.eval()
+    pairs = []
+    with torch.inference_mode():
+        for index in sorted({c for c, _ in task.split.validation}):
+            pairs.append((*task.predict_case(task.model, index), task.cases[index].spacing_mm))
+    return choose_postprocessing(pairs, range(1, len(task.classes)))
+
+
+def describe_choice(choice: Choice | None, split_by: str) -> dict[str, Any]:
+    """The record of the choice, with its evidence; or why there is none."""
+    if choice is None:
+        return {"chosen": {"steps": {}}, "reason": f"not chosen: postprocess is none, or split by {split_by}"}
+    return {
+        "chosen": choice.config.model_dump(),
+        "validation_cases": choice.cases,
+        "dice_before": dict(choice.before),
+        "dice_after": dict(choice.after),
+    }
 
 
 def describe_data(data: TrainingData) -> dict[str, Any]:

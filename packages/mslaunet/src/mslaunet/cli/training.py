@@ -27,17 +27,26 @@ from .app import MinutesOption, app
     app,
     "train",
     examples=[
-        "mslaunet train DATA --run-dir runs/first --epochs 50 --set model.variant=tiny",
+        "mslaunet train DATA --run-dir runs/first --recipe generic-sound --epochs 50 --set model.variant=tiny",
         "torchrun --nproc-per-node=2 -m mslaunet train DATA --run-dir runs/two --resume",
     ],
 )
 def train_command(
-    data: Annotated[Path, typer.Argument(help="Data set: nnU-Net raw, or images/ and masks/.")],
+    data: Annotated[Path, typer.Argument(help="Data set folder; its layout is recognised.")],
     run_dir: RunDirOption,
+    recipe: Annotated[
+        str | None, typer.Option("--recipe", metavar="NAME", help="Settings to start from, see `mslaunet info`.")
+    ] = None,
     config: ConfigOption = None,
     settings: SetOption = None,
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Passes over the training slices.")] = None,
     max_minutes: MinutesOption = None,
+    seeds: Annotated[
+        int, typer.Option("--seeds", min=1, help="Train so many times, with seeds from --seed on; mean and sd.")
+    ] = 1,
+    folds: Annotated[
+        int | None, typer.Option("--folds", min=2, help="Cross-validation in so many parts, each a run.")
+    ] = None,
     allow: Annotated[
         bool, typer.Option("--allow", metavar="", help="Continue although settings or data changed.")
     ] = False,
@@ -51,7 +60,8 @@ def train_command(
     """Train a network; safe to kill at any time, --resume goes on bit-exactly."""
     from .._shared.config import load_config
     from ..config import Config
-    from ..train import train
+    from ..recipes import read_recipe
+    from ..sweep import describe_training, monitored, train_many
 
     flags = {
         "data.root": str(data),
@@ -59,21 +69,20 @@ def train_command(
         "train.max_minutes": max_minutes,
         "train.seed": seed,
     }
-    resolved = load_config(Config, config, settings or (), flags)
-    result = train(resolved, run_dir, device=device, resume=resume, allow_config_change=allow, quiet=quiet)
-    best = "undefined" if result.best_metric is None else f"{result.best_metric:.4f}"
-    summary = {
-        "steps": result.step,
-        "stopped": result.stopped,
-        "best_validation_dice": result.best_metric,
-        "best": str(result.best_path),
-        "last": str(result.last_path),
-    }
-    emit(
-        summary,
-        as_json,
-        f"{result.step} steps ({result.stopped}), best validation Dice {best}\n{result.best_path}",
+    base = None if recipe is None else read_recipe(recipe)
+    resolved = load_config(Config, config, settings or (), flags, base=base)
+    results = train_many(
+        resolved,
+        run_dir,
+        seeds=seeds,
+        folds=folds,
+        device=device,
+        resume=resume,
+        allow_config_change=allow,
+        quiet=quiet,
     )
+    summary, text = describe_training(results, run_dir, monitored(resolved))
+    emit(summary, as_json, text)
 
 
 @command(

@@ -15,13 +15,11 @@ from .._shared.engine.device import resolve_device
 from .._shared.errors import CheckpointError
 from .._shared.logs import get_logger
 from ..model import MSLAUNet
-from ..postprocess import PostProcessing
+from ..postprocess import RECORD, PostProcessing
 from ..preprocess import Preprocessing
 from .predictor import Predictor
 
 log = get_logger(__name__)
-
-POSTPROCESSING = "postprocessing.json"
 
 
 def load_predictor(path: Path, *others: Path, device: str = "auto") -> Predictor:
@@ -91,14 +89,14 @@ def read_postprocessing(path: Path) -> PostProcessing | None:
     Raises:
         CheckpointError: the record is damaged.
     """
-    record = path / POSTPROCESSING
+    record = path / RECORD
     if not record.is_file():
         return None
     try:
         content = json.loads(record.read_text(encoding="utf-8"))
         return PostProcessing.model_validate(content["chosen"])
     except (ValueError, KeyError, TypeError, ValidationError) as err:
-        raise CheckpointError(f"{path.name}/{POSTPROCESSING}: damaged; remove it or train again") from err
+        raise CheckpointError(f"{path.name}/{RECORD}: damaged; remove it or train again") from err
 
 
 def _network(tensors: dict[str, Tensor], config: dict[str, Any], name: str) -> MSLAUNet:
