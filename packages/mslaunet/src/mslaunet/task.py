@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from ._shared.engine.distributed import sum_across_ranks
 from .augmentations import Range
 from .compat import NOISE_FOR_255, replayed, soft_iou
-from .config import Config
+from .config import Config, LossConfig
 from .data.slices import PreparedCases, SliceSplit
-from .losses import DiceCELoss
+from .losses import DiceCELoss, identity
 from .preprocess import Preprocessing
 from .transforms import augment, stack_context, window
 
@@ -45,15 +45,8 @@ class SegmentationTask:
         if config.compat.unscaled_noise:  # T4; the range has length 2 here, 1 there
             self.augment = config.augment.model_copy(update={"noise": 2 * NOISE_FOR_255})
         self._model_config = dict(model_config)
-        self.criterion = DiceCELoss(
-            cross_entropy=config.loss.cross_entropy,
-            dice=config.loss.dice,
-            include_background=config.loss.include_background,
-            smooth=config.loss.smooth,
-            squared=config.loss.squared,
-            per_sample=config.loss.per_sample,
-            reduce=sum_across_ranks,
-        )
+        self.criterion = _criterion(config.loss, sum_across_ranks)
+        self.own_criterion = _criterion(config.loss, identity)  # rank 0 validates alone
 
     @property
     def classes(self) -> Mapping[str, str]:
@@ -109,7 +102,7 @@ class SegmentationTask:
         for case in sorted({c for c, _ in self.split.validation}):
             confusion = np.zeros((1, 1), np.int64)
             for logits, target in self._held_out(model, case):
-                losses.append(float(self.criterion(logits, target)["loss"]))
+                losses.append(float(self.own_criterion(logits, target)["loss"]))
                 if self.config.compat.soft_iou:
                     foreground = 1 - logits.float().softmax(1)[:, 0]
                     overlaps.append(soft_iou(foreground.cpu().numpy(), (target > 0).cpu().numpy()))
@@ -139,6 +132,18 @@ class SegmentationTask:
     def model_config(self) -> dict[str, Any]:
         """What must travel with the weights: architecture, preprocessing, classes."""
         return self._model_config
+
+
+def _criterion(config: LossConfig, reduce: Callable[[Tensor], Tensor]) -> DiceCELoss:
+    return DiceCELoss(
+        cross_entropy=config.cross_entropy,
+        dice=config.dice,
+        include_background=config.include_background,
+        smooth=config.smooth,
+        squared=config.squared,
+        per_sample=config.per_sample,
+        reduce=reduce,
+    )
 
 
 def confusion_matrix(logits: Tensor, target: Tensor) -> np.ndarray:
