@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ._shared.errors import ConfigError
+from ._shared.errors import ConfigError, DataError
 from .geometry import CellGrid
 
 BackboneName = Literal["tiny", "resnet3d18", "resnet3d34", "densenet3d121"]
@@ -23,16 +23,27 @@ class Backbone(nn.Module):
     Attributes:
         channels: C.
         cells: where the cells lie among the voxels of the input.
+        smallest: voxels that an input needs along each axis.
     """
 
-    def __init__(self, body: nn.Sequential, channels: int) -> None:
+    def __init__(self, body: nn.Sequential, channels: int, smallest: int = 1) -> None:
         super().__init__()
         self.body = body
+        self.smallest = smallest
         self.channels = channels
         self.cells = receptive_cells(body)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C_in, D, H, W) -> (B, C, D', H', W'), not negative."""
+        """(B, C_in, D, H, W) -> (B, C, D', H', W'), not negative.
+
+        Raises:
+            DataError: the volume is too small for the pooling of this backbone.
+        """
+        if min(x.shape[2:]) < self.smallest:
+            raise DataError(
+                f"expected at least {self.smallest} voxels along each axis, got {tuple(x.shape[2:])}: enlarge "
+                "preprocessing.size, or take a resnet or a smaller output_stride"
+            )
         return F.relu(self.body(x))
 
 
@@ -133,7 +144,7 @@ def _densenet(in_channels: int, output_stride: int) -> Backbone:
         if dilation > 1:
             body.get_submodule(f"transition{number}").pool = nn.Identity()
             _dilate(body.get_submodule(f"denseblock{number + 1}"), dilation)
-    return Backbone(body, 1024)
+    return Backbone(body, 1024, smallest=output_stride)
 
 
 def _dilations(output_stride: int) -> tuple[int, int]:
