@@ -123,7 +123,7 @@ def line_chart_svg(series: Sequence[Series], *, x_label: str, y_label: str) -> s
         if len(series) > 1:
             axes.legend(frameon=False)
 
-    return _svg(draw, height=3.2)
+    return svg_chart(draw, height=3.2)
 
 
 def strip_chart_svg(groups: Mapping[str, Sequence[float]], *, x_label: str) -> str:
@@ -145,11 +145,16 @@ def strip_chart_svg(groups: Mapping[str, Sequence[float]], *, x_label: str) -> s
         axes.set(xlabel=x_label, yticks=range(len(groups)), yticklabels=list(groups))
         axes.invert_yaxis()
 
-    return _svg(draw, height=0.9 + 0.28 * len(groups))
+    return svg_chart(draw, height=0.9 + 0.28 * len(groups))
 
 
-def _svg(draw: Callable[[Any], None], *, height: float) -> str:
-    """One pair of axes, drawn on by `draw`, as SVG text in the reader's colours."""
+def svg_chart(draw: Callable[[Any], None], *, height: float) -> str:
+    """One pair of axes, drawn on by `draw`, as SVG text in the reader's colours.
+
+    Args:
+        draw: gets matplotlib's axes.
+        height: of the figure, inches; it is 5.2 wide.
+    """
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure

@@ -1,0 +1,1 @@
+"""What a reader sees: leaderboard, gallery, tables for papers, the blind vote."""
