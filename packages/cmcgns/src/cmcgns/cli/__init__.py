@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import data, method  # each module registers its commands
+from . import data, method, use  # each module registers its commands
 from .app import app
 
-__all__ = ["app", "data", "method"]
+__all__ = ["app", "data", "method", "use"]

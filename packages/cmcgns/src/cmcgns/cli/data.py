@@ -27,8 +27,12 @@ ImageColumnOption = Annotated[
 TextColumnOption = Annotated[
     list[str] | None, typer.Option("--text-col", metavar="NAME", help="A table's column of text; repeatable.")
 ]
+LabelColumnOption = Annotated[
+    list[str] | None,
+    typer.Option("--label-col", metavar="NAME", help="A table's column of a finding; repeatable."),
+]
 PatientColumnOption = Annotated[
-    str, typer.Option("--patient-col", metavar="NAME", help="A table's column of patients.")
+    str | None, typer.Option("--patient-col", metavar="NAME", help="A table's column of patients.")
 ]
 DataArgument = Annotated[Path, typer.Argument(metavar="DATA", help="Folder of a data set, a table or a shard.")]
 
@@ -76,7 +80,8 @@ def prepare_command(
     reports: ReportsOption = None,
     image_column: ImageColumnOption = None,
     text_columns: TextColumnOption = None,
-    patient_column: PatientColumnOption = "patient_id",
+    label_columns: LabelColumnOption = None,
+    patient_column: PatientColumnOption = None,
     split: SplitOption = "patients",
     side: Annotated[int, typer.Option("--side", min=16, help="Long side of the films, pixels.")] = 256,
     shard_size: Annotated[int, typer.Option("--shard-size", min=1, help="Films per shard.")] = 1000,
@@ -98,6 +103,7 @@ def prepare_command(
         reports=reports,
         image_column=image_column,
         text_columns=text_columns,
+        label_columns=label_columns,
         patient_column=patient_column,
         split=split,
     )
@@ -119,7 +125,8 @@ def doctor_command(
     reports: ReportsOption = None,
     image_column: ImageColumnOption = None,
     text_columns: TextColumnOption = None,
-    patient_column: PatientColumnOption = "patient_id",
+    label_columns: LabelColumnOption = None,
+    patient_column: PatientColumnOption = None,
     films: Annotated[int, typer.Option("--films", min=0, help="Films to read, drawn at random.")] = 200,
     seed: SeedOption = None,
     as_json: JsonOption = False,
@@ -136,6 +143,7 @@ def doctor_command(
         reports=reports,
         image_column=image_column,
         text_columns=text_columns,
+        label_columns=label_columns,
         patient_column=patient_column,
     )
     diagnosis = examine(open_unsplit(config), films=films, seed=seed or 0, quiet=quiet)

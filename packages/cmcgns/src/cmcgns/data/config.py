@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 
 from .._shared.config import FrozenModel
 from .._shared.errors import ConfigError
@@ -26,9 +26,9 @@ class DataConfig(FrozenModel):
     language: Literal["en", "es"] = Field("en", description="of PadChest-GR's sentences")
     image_column: str | None = Field(None, description="a table's column of image paths; guessed if none")
     text_columns: tuple[str, ...] = Field((), description="a table's columns of text, joined; guessed if none")
-    patient_column: str = Field("patient_id", description="a table's column of patients")
-    split_column: str = Field("split", description="a table's column of sides")
-    label_columns: tuple[str, ...] = Field((), description="a table's columns of findings: 1, 0, -1 or nothing")
+    patient_column: str | None = Field(None, description="a table's column of patients; guessed if none")
+    split_column: str | None = Field(None, description="a table's column of sides; guessed if none")
+    label_columns: tuple[str, ...] = Field((), description="a table's columns of findings; guessed if none")
     split: SplitRule = Field("patients", description="leak-free by patient, or the published code's leaky split")
     validation_fraction: float = Field(0.15, ge=0, lt=1, description="share of patients, where no side is given")
     test_fraction: float = Field(0.15, ge=0, lt=1, description="share of patients, where no side is given")
@@ -37,20 +37,13 @@ class DataConfig(FrozenModel):
     channels: Literal[1, 3] = Field(3, description="equal channels of a tensor")
     max_excluded_fraction: float = Field(0.05, ge=0, le=1, description="unreadable films tolerated, as a fraction")
 
-    @model_validator(mode="after")
-    def _both_columns(self) -> Self:
-        if (self.image_column is None) != (not self.text_columns):
-            raise ValueError("image_column and text_columns go together; give both or neither")
-        return self
-
     @property
     def columns(self) -> Columns | None:
-        """Columns of a table, None where they are to be guessed."""
-        if self.image_column is None:
-            return None
-        return Columns(
+        """Columns of a table as far as they are given; None where nothing is."""
+        columns = Columns(
             self.image_column, self.text_columns, self.patient_column, self.split_column, self.label_columns
         )
+        return None if columns == Columns() else columns
 
 
 def data_config(
@@ -60,7 +53,8 @@ def data_config(
     reports: Path | None = None,
     image_column: str | None = None,
     text_columns: Sequence[str] | None = None,
-    patient_column: str = "patient_id",
+    label_columns: Sequence[str] | None = None,
+    patient_column: str | None = None,
     split: SplitRule = "patients",
 ) -> DataConfig:
     """Settings from a command's flags.
@@ -74,6 +68,7 @@ def data_config(
         "reports": reports,
         "image_column": image_column,
         "text_columns": tuple(text_columns or ()),
+        "label_columns": tuple(label_columns or ()),
         "patient_column": patient_column,
         "split": split,
     }

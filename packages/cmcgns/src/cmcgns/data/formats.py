@@ -9,7 +9,7 @@ from typing import Any, Literal
 from .._shared.errors import ConfigError, DataError
 from .chexpert import load_chexpert, load_chexpert_plus
 from .covidx import load_covidx
-from .generic import Columns, detect_columns, load_table
+from .generic import Columns, load_table
 from .iuxray import load_iuxray
 from .mimic import load_mimic
 from .ms_cxr import load_ms_cxr
@@ -20,7 +20,7 @@ from .roco import load_roco
 from .rsna import load_rsna
 from .shards import load_shards
 from .siim import load_siim
-from .sources import TABLE_SUFFIXES, find_optional, read_rows
+from .sources import TABLE_SUFFIXES, find_optional
 from .vindr import load_vindr
 
 Format = Literal[
@@ -119,7 +119,7 @@ def open_pairs(
         raise ConfigError(f"language: {name} has no such option; it is for padchest-gr")
     options: dict[str, Any] = {}
     if name in TABLES:
-        return load_table(root, columns or _guessed(root))
+        return load_table(root, columns)
     if name == "mimic-cxr":
         options["reports"] = reports
     if name == "ms-cxr":
@@ -127,19 +127,3 @@ def open_pairs(
     if name == "padchest-gr":
         options["language"] = language
     return _LOADERS[name][0](root, **options)
-
-
-def _guessed(root: Path) -> Columns:
-    table = root
-    if root.is_dir():
-        found = find_optional(root, *(f"*{suffix}" for suffix in TABLE_SUFFIXES))
-        if found is None:
-            raise DataError(f"{root.name}: no table; expected one of {', '.join(TABLE_SUFFIXES)}")
-        table = found
-    rows = read_rows(table)
-    if not rows:
-        raise DataError(f"{table.name}: holds no rows")
-    try:
-        return detect_columns([str(name) for name in rows[0]])
-    except DataError as err:
-        raise DataError(f"{table.name}: {err}") from err
