@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates, zoom
+from scipy.ndimage import map_coordinates
 
 from ._shared.errors import DataError
 
@@ -84,20 +84,16 @@ def dense_map(spline: ThinPlateSpline, size: tuple[int, int], step: int = 1) -> 
         (height, width, 2): x and y, of the same unit.
     """
     height, width = size
-    rows = np.arange(0, height + step, step) if step > 1 else np.arange(height)
-    columns = np.arange(0, width + step, step) if step > 1 else np.arange(width)
+    margin = 0 if step == 1 else 2 * step  # cubic splines know nothing beyond their last knots
+    rows, columns = (np.arange(-margin, n + (margin and margin + 1), step) for n in size)
     grid = np.stack(np.meshgrid((columns + 0.5) / width, (rows + 0.5) / height), axis=2)
     values = spline(grid.reshape(-1, 2)).reshape(*grid.shape)
     if step == 1:
         return values
-    fine = [
-        zoom(
-            values[..., axis],
-            ((len(rows) - 1) * step + 1, (len(columns) - 1) * step + 1) / np.array(grid.shape[:2]),
-        )
-        for axis in range(2)
-    ]
-    return np.stack(fine, axis=2)[:height, :width]
+    place = np.meshgrid(*((np.arange(n) + margin) / step for n in size), indexing="ij")
+    return np.stack(
+        [map_coordinates(values[..., axis], place, order=3, mode="nearest") for axis in range(2)], axis=2
+    )
 
 
 def sample(image: NDArray[np.uint8], where: NDArray[np.float64], outside: int) -> NDArray[np.uint8]:
@@ -115,7 +111,7 @@ def sample(image: NDArray[np.uint8], where: NDArray[np.float64], outside: int) -
     place = [where[..., 1] * height - 0.5, where[..., 0] * width - 0.5]
     planes = image[..., None] if image.ndim == 2 else image
     sampled = [
-        map_coordinates(planes[..., c].astype(np.float32), place, order=1, mode="constant", cval=outside)
+        map_coordinates(planes[..., c].astype(np.float32), place, order=1, mode="grid-constant", cval=outside)
         for c in range(planes.shape[2])
     ]
     out = np.stack(sampled, axis=2).round().clip(0, 255).astype(np.uint8)

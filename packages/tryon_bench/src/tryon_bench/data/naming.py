@@ -24,7 +24,6 @@ PATTERNS: Mapping[str, str] = MappingProxyType(
         "person_stem+garment_stem": "{person_stem}_{garment_stem}",  # StableVITON
         "person_id+garment": "{person_id}_{garment_stem}",  # VITON-HD, HR-VITON
         "person": "{person_stem}",  # CatVTON, IDM-VTON, LaDI-VTON
-        "garment": "{garment_stem}",
         "person_id": "{person_id}",
         "index": "{index}",  # CAT-DM, PF-AFN
         "index1": "{index1}",
@@ -83,14 +82,19 @@ def expected_stem(template: str, sample: Sample, index: int) -> str:
 
 
 def digits8(stem: str) -> str:
-    """Eight characters from the first digit, the key by which CatVTON and Leffa compare names; "" without a digit.
+    """Eight characters from the first digit, the key by which CatVTON and Leffa compare names.
+
+    A name with further digits gives "": it may hold a garment's id as well, and an unpaired result would pass for a
+    paired one, as it does in their scripts.
 
     Example:
-        >>> digits8("inshop_05006_00_result")
-        '05006_00'
+        >>> digits8("inshop_05006_00_result"), digits8("05006_00_13358_00")
+        ('05006_00', '')
     """
     digit = re.search(r"\d", stem)
-    return stem[digit.start() : digit.start() + 8] if digit else ""
+    if digit is None or re.search(r"\d", stem[digit.start() + 8 :]):
+        return ""
+    return stem[digit.start() : digit.start() + 8]
 
 
 def key_of(template: str) -> Callable[[str], str]:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._shared.errors import DataError
 from .._shared.io.images import read_image
 
 REAL = ("brick", "grass", "gravel")  # public-domain photographs that scikit-image carries
@@ -60,11 +58,7 @@ class Garment:
 def draw_garment(
     size: tuple[int, int], texture: str, rng: np.random.Generator, category: str = "upper_body"
 ) -> Garment:
-    """A shirt, skirt or dress of two colours.
-
-    Raises:
-        DataError: a real texture is not installed.
-    """
+    """A shirt, skirt or dress of two colours."""
     colours = rng.uniform(20, 235, (2, 3))
     colours[1] = (colours[0] + rng.uniform(80, 175, 3)) % 256  # far enough to be seen
     share = _share(texture, size, rng)[..., None]
@@ -86,15 +80,10 @@ def polygon(outline: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.b
 
 
 def real_photo(name: str) -> NDArray[np.uint8]:
-    """A public-domain photograph of scikit-image, (H, W, 3) or (H, W) uint8.
+    """A public-domain photograph of scikit-image, (H, W, 3) or (H, W) uint8."""
+    import skimage
 
-    Raises:
-        DataError: scikit-image is not installed.
-    """
-    spec = find_spec("skimage")  # found, not imported: that takes a second
-    if spec is None or spec.origin is None:
-        raise DataError("scikit-image is not installed; it carries the photographs for synthetic data, install it")
-    return _photo(Path(spec.origin).with_name("data") / f"{name}.png")
+    return _photo(Path(skimage.__file__).with_name("data") / f"{name}.png")
 
 
 @cache

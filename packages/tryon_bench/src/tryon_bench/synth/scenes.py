@@ -119,7 +119,8 @@ def render(
 
 def _layers(figure: Figure, parts: dict[str, Mask], cover: Mask, category: str) -> list[tuple[str, Mask]]:
     """What is painted, from back to front."""
-    below = [(name, mask) for name, mask in parts.items() if name not in ("hair", "face")]
+    hidden = {"hair", "face"} if category == "upper_body" else {"hair", "face", "pants"}  # bare legs below a skirt
+    below = [(name, mask) for name, mask in parts.items() if name not in hidden]
     if category == "lower_body":
         below.append(("upper clothes", parts["torso skin"] & (np.indices(figure.size)[0] > figure.joints[1, 1])))
     return [

@@ -47,7 +47,6 @@ def write_synthetic(
     Raises:
         ConfigError: unknown format, too few cases, too small, a folder that is not empty, or `corrupt` for a layout
             other than vitonhd.
-        DataError: scikit-image, which carries the real textures, is not installed.
         ResourceError: the folder cannot be written.
     """
     _require(fmt, cases, size, corrupt)
