@@ -7,7 +7,7 @@ TALK = {"--json", "--quiet", "--debug"}
 FLAGS = {
     "train": RUN | {"--config", "--set", "--epochs", "--allow", "--recipe", "--seeds", "--folds"},
     "predict": TALK
-    | {"--model", "--out", "--batch-size", "--device", "--resume"}
+    | {"--model", "--out", "--batch-size", "--device", "--resume", "--part", "--format"}
     | {
         "--window",
         "--overlap",
@@ -18,12 +18,11 @@ FLAGS = {
         "--probabilities",
         "--raw",
     },
-    "evaluate": TALK | {"--run-dir", "--empty", "--masks", "--images"},
+    "evaluate": TALK | {"--run-dir", "--empty", "--masks", "--images", "--part"},
     "compare": TALK | {"--metric", "--alpha"},
     "info": {"--model", "--json", "--debug"},
     "convert": {"--num-classes", "--in-channels", "--trained-size", "--json", "--debug"},
-    "prepare": TALK
-    | {"--label-map", "--regroup", "--allow-overlap", "--max-excluded", "--seed", "--resume"},
+    "prepare": TALK | {"--label-map", "--regroup", "--allow-overlap", "--max-excluded", "--seed", "--resume"},
     "split": {"--folds", "--stratify", "--official", "--layout", "--label-map", "--allow-overlap", "--seed"}
     | {"--json", "--debug"},
     "doctor": TALK | {"--layout", "--label-map"},

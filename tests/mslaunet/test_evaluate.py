@@ -103,13 +103,13 @@ def test_classes_first_seen_in_a_later_case_are_absent_in_the_earlier_ones() -> 
 
 
 def test_every_mask_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import mslaunet.evaluate as evaluate
+    import mslaunet.pairs as pairs
 
     write_synthetic("nnunet", tmp_path, cases=2, slices=2)
     (tmp_path / "dataset.json").unlink()
     seen: list[str] = []
-    honest = evaluate.read_labels
-    monkeypatch.setattr(evaluate, "read_labels", lambda path: (seen.append(path.name), honest(path))[1])
+    honest = pairs.read_labels
+    monkeypatch.setattr(pairs, "read_labels", lambda path: (seen.append(path.name), honest(path))[1])
     evaluate_folders(tmp_path / "labelsTr", tmp_path / "labelsTr", quiet=True)
     assert len(seen) == 4  # two cases, reference and prediction
 

@@ -14,7 +14,7 @@ from typer.testing import Result
 from mslaunet._shared.errors import DataError
 from mslaunet.evaluate import MaskPair, evaluate_folders, evaluate_pairs
 from mslaunet.report import evaluation_text, write_evaluation
-from mslaunet.review import worst_cases, worst_cases_png
+from mslaunet.review import folder_scenes, worst_cases, worst_cases_png
 
 Run = Callable[..., Result]
 
@@ -87,14 +87,14 @@ def test_overlays_of_the_worst_cases_are_drawn(
         (data / "labelsTr", data / "imagesTr") if layout == "volumes" else (data / "masks", data / "images")
     )
     evaluation = evaluate_folders(references, references, quiet=True)
-    picture = worst_cases_png(evaluation, references, references, images, {1: "a"}, limit=2)
+    picture = worst_cases_png(evaluation, folder_scenes(references, references, images, "auto"), limit=2)
     write_evaluation(evaluation, tmp_path, picture)
     assert "data:image/png" in _page(tmp_path)
     shutil.copytree(images, tmp_path / "others")
     for path in (tmp_path / "others").iterdir():
         path.rename(path.with_name(f"x{path.name}"))
     with pytest.raises(DataError, match="no image named"):
-        worst_cases_png(evaluation, references, references, tmp_path / "others", {1: "a"})
+        worst_cases_png(evaluation, folder_scenes(references, references, tmp_path / "others", "auto"))
 
 
 def test_images_without_a_report_are_refused(volumes: Path, run_cli: Run) -> None:

@@ -12,33 +12,20 @@ from typing import Any
 import numpy as np
 
 from ._shared.errors import DataError
-from ._shared.io.volumes import read_labels, require_same_grid
 from ._shared.logs import get_logger, progress
 from ._shared.metrics.segmentation import ClassScores, EmptyPolicy, Summary, evaluate_case, summarise
 from ._shared.metrics.transunet import evaluate_case_transunet
 from .calibration import Calibration, Reliability
 from .compat import smoothed_scores
-from .data.dataset import image_files, is_volume, split_suffix
+from .data.dataset import Case, Dataset
 from .data.nnunet import read_classes
+from .data.parts import Part, cases_of
 from .data.patients import read_patients, require_listed
 from .masks import MaskKind, MaskReader
-from .predictions import map_path, read_map, read_record
+from .pairs import MaskPair, dataset_pairs, load_pair, pair_paths
+from .predictions import read_record
 
 log = get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class MaskPair:
-    """Predicted and reference label ids on one grid; `spacing_mm` is None for images of unknown scale.
-
-    `confidence` is the probability of the predicted class on the same grid, where there is a map of it.
-    """
-
-    case_id: str
-    predicted: np.ndarray
-    reference: np.ndarray
-    spacing_mm: tuple[float, ...] | None
-    confidence: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -201,7 +188,6 @@ def evaluate_folders(
         require_listed({name for name, _, _ in paths}, patients)
     classes = classes or _classes_beside(references)
     reader = MaskReader(masks)
-    expected = {name: record.get("mean_predicted_dice") for name, record in read_record(predictions).items()}
     with progress(len(paths), "evaluating", quiet=quiet) as bar:
 
         def pairs() -> Iterator[MaskPair]:
@@ -214,63 +200,59 @@ def evaluate_folders(
             classes,
             empty=empty,
             patient_ids=patients,
-            predicted_dice={name: value for name, value in expected.items() if value is not None},
+            predicted_dice=_expected(predictions),
         )
 
 
-def pair_paths(references: Path, predictions: Path) -> list[tuple[str, Path, Path]]:
-    """Name, reference and prediction of every case.
+def evaluate_dataset(
+    dataset: Dataset,
+    predictions: Path,
+    *,
+    part: Part = "test",
+    empty: EmptyPolicy = "undefined",
+    quiet: bool = False,
+) -> Evaluation:
+    """Score a folder of masks against the masks of a data set of any layout.
+
+    Distances are in voxels where the data set does not say how large its voxels are. Intervals resample patients.
+
+    Args:
+        dataset: an open data set.
+        predictions: folder of masks named after its cases.
+        part: which cases.
+        empty: policy for distances to an empty mask.
+        quiet: no progress.
 
     Raises:
-        DataError: a prediction is missing, or a folder holds no image.
+        DataError: a mask is missing, unreadable or on another grid, or the part is empty.
     """
-    predicted = {split_suffix(p)[0]: p for p in image_files(predictions)}
-    expected = {split_suffix(p)[0]: p for p in image_files(references)}
-    missing = sorted(expected.keys() - predicted.keys())
-    if missing:
-        raise DataError(
-            f"{predictions.name}/{missing[0]}: no prediction of that name; {len(missing)} of {len(expected)} are "
-            "missing, and leaving them out would change the mean: predict them first"
+    cases = cases_of(dataset, part)
+    with progress(len(cases), "evaluating", quiet=quiet) as bar:
+
+        def pairs() -> Iterator[MaskPair]:
+            for pair in dataset_pairs(dataset, cases, predictions):
+                yield pair
+                bar.update()
+
+        return evaluate_pairs(
+            pairs(),
+            dataset.classes,
+            empty=empty,
+            patient_ids=_pseudonyms(cases),
+            predicted_dice=_expected(predictions),
         )
-    if extra := len(predicted.keys() - expected.keys()):
-        log.warning(
-            "%d predictions have no reference of that name and are not scored; are the folders swapped?", extra
-        )
-    return [(name, path, predicted[name]) for name, path in sorted(expected.items())]
 
 
-def load_pair(name: str, reference: Path, prediction: Path, reader: MaskReader) -> MaskPair:
-    """Both masks of a case, and the confidence of the prediction where there is a map of it.
-
-    Raises:
-        DataError: they do not belong together, or a file is damaged.
-    """
-    if is_volume(reference) != is_volume(prediction):
-        raise DataError(f"{prediction.name}: a volume and a 2-D image cannot be compared")
-    confidence = _confidence(name, prediction)
-    if not is_volume(reference):
-        predicted, expected = reader.read(prediction), reader.read(reference)
-        if predicted.shape != expected.shape:
-            raise DataError(f"{prediction.name}: size {predicted.shape}, the reference has {expected.shape}")
-        return MaskPair(name, predicted, expected, None, _fitting(confidence, predicted.shape, name))
-    predicted_volume, reference_volume = read_labels(prediction), read_labels(reference)
-    require_same_grid(reference_volume, predicted_volume)
-    spacing = tuple(float(v) for v in reference_volume.spacing_mm)
-    array = predicted_volume.array
-    return MaskPair(name, array, reference_volume.array, spacing, _fitting(confidence, array.shape, name))
+def _pseudonyms(cases: Sequence[Case]) -> dict[str, str]:
+    """Numbers for patients: the ids of a data set stay where they are."""
+    numbers = {patient: i for i, patient in enumerate(dict.fromkeys(case.patient_id for case in cases), start=1)}
+    return {case.case_id: f"patient {numbers[case.patient_id]}" for case in cases}
 
 
-def _confidence(name: str, prediction: Path) -> np.ndarray | None:
-    path = map_path(prediction.parent, name, "confidence", ".nii.gz" if is_volume(prediction) else ".png")
-    return read_map(path) if path.is_file() else None
-
-
-def _fitting(confidence: np.ndarray | None, shape: Sequence[int], name: str) -> np.ndarray | None:
-    if confidence is not None and confidence.shape != tuple(shape):
-        raise DataError(
-            f"{name}: the confidence map is {confidence.shape}, the mask {tuple(shape)}; predict again"
-        )
-    return confidence
+def _expected(predictions: Path) -> dict[str, float]:
+    """Predicted mean Dice of every case, where `predict` recorded it."""
+    found = {name: record.get("mean_predicted_dice") for name, record in read_record(predictions).items()}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _classes_beside(references: Path) -> dict[int, str] | None:

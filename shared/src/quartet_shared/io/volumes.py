@@ -199,8 +199,7 @@ def write_volume(
         raise ConfigError(f"{path.name}: expected a name ending in .nii or .nii.gz")
     if array.shape != like.array.shape:
         raise DataError(f"{path.name}: array is {array.shape}, the grid of {like.name} is {like.array.shape}")
-    back = nib.orientations.ornt_transform([[0, 1], [1, 1], [2, 1]], like.source.axes)
-    stored = nib.orientations.apply_orientation(_cast(array, np.dtype(dtype), path.name), back)
+    stored = in_source_axes(_cast(array, np.dtype(dtype), path.name), like)
     header = like.source.header.copy()
     header["descrip"] = description.encode("ascii", "replace")[:79]
     kind = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image
@@ -209,6 +208,13 @@ def write_volume(
     with atomic_path(path) as temporary:
         path.parent.mkdir(parents=True, exist_ok=True)
         nib.save(image, temporary)
+
+
+def in_source_axes(array: NDArray[Any], like: Volume) -> NDArray[Any]:
+    """An array of `like`'s canonical grid in the axes of `like`'s file: (X, Y, Z) -> (I, J, K)."""
+    back = nib.orientations.ornt_transform([[0, 1], [1, 1], [2, 1]], like.source.axes)
+    turned: NDArray[Any] = nib.orientations.apply_orientation(array, back)
+    return turned
 
 
 def _canonical(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -16,5 +16,9 @@ ModelOption = Annotated[
 ]
 KeepOption = Annotated[
     bool, typer.Option("--resume", metavar="", help="Keep the masks that are there, make the others.")
+]
+PartOption = Annotated[
+    Literal["test", "train"],
+    typer.Option("--part", help="Cases of a data set: those for testing or for training."),
 ]
 MinutesOption = Annotated[float | None, typer.Option("--max-minutes", min=0, help="Stop after this many minutes.")]

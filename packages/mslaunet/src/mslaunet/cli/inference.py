@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,7 +16,7 @@ from .._shared.cli import (
     command,
     emit,
 )
-from .app import KeepOption, app
+from .app import KeepOption, PartOption, app
 
 
 @command(
@@ -66,6 +67,11 @@ def predict_command(
     probabilities: Annotated[
         bool, typer.Option("--probabilities", metavar="", help="Also write one probability map per class.")
     ] = False,
+    part: PartOption = "test",
+    output_format: Annotated[
+        Literal["auto", "dicom-seg"],
+        typer.Option("--format", help="auto: NIfTI for volumes, PNG for images; or DICOM SEG of a DICOM series."),
+    ] = "auto",
     raw: Annotated[
         bool, typer.Option("--raw", metavar="", help="Leave out the post-processing that the run chose.")
     ] = False,
@@ -88,10 +94,17 @@ def predict_command(
     predictor = replace(load_predictor(*model, device=device), batch_size=batch_size, options=options)
     if raw:
         predictor = replace(predictor, postprocessing=None)
-    cases = find_cases(source, predictor.plan.num_channels)
+    cases = find_cases(source, predictor.plan.num_channels, part)
     maps = wanted_maps(predictor) if uncertainty else ()
     paths = predict_files(
-        predictor, cases, out, resume=resume, quiet=quiet, maps=maps, probabilities=probabilities
+        predictor,
+        cases,
+        out,
+        resume=resume,
+        quiet=quiet,
+        maps=maps,
+        probabilities=probabilities,
+        output_format=output_format,
     )
     result, text = describe_run(paths, predictor, read_record(out))
     emit(result, as_json, text)
@@ -106,7 +119,7 @@ def predict_command(
     ],
 )
 def evaluate_command(
-    references: Annotated[Path, typer.Argument(help="Folder of reference masks.")],
+    references: Annotated[Path, typer.Argument(help="Folder of reference masks, or a data set.")],
     predictions: Annotated[Path, typer.Argument(help="Folder of predicted masks with the same names.")],
     run_dir: Annotated[
         Path | None, typer.Option("--run-dir", metavar="DIR", help="Also write metrics.json and report.html here.")
@@ -119,6 +132,7 @@ def evaluate_command(
         Literal["auto", "binary", "labels"],
         typer.Option("--masks", help="Pixel values of 2-D masks: 0/255, or label ids; one answer for all files."),
     ] = "auto",
+    part: PartOption = "test",
     images: Annotated[
         Path | None, typer.Option("--images", metavar="DIR", help="Images, to draw the worst cases in the report.")
     ] = None,
@@ -129,21 +143,27 @@ def evaluate_command(
     """Score masks: Dice, IoU, HD95, ASSD, NSD and volume error, beside the TransUNet convention."""
     from .._shared.errors import ConfigError
     from .._shared.files import require_writable_dir
-    from ..evaluate import evaluate_folders
+    from ..data.dataset import open_dataset
+    from ..data.parts import is_dataset
+    from ..evaluate import evaluate_dataset, evaluate_folders
     from ..report import evaluation_text, write_evaluation
-    from ..review import worst_cases_png
+    from ..review import Scene, dataset_scenes, folder_scenes, worst_cases_png
 
     if images is not None and run_dir is None:
         raise ConfigError("--images draws into the report, so it needs --run-dir")
     if run_dir is not None:
         require_writable_dir(run_dir)  # before the work, not after it
-    evaluation = evaluate_folders(references, predictions, empty=empty, masks=masks, quiet=quiet)
+    scenes: Callable[[str], Scene] | None = None
+    if is_dataset(references):
+        dataset = open_dataset(references, overlap="allow")
+        evaluation = evaluate_dataset(dataset, predictions, part=part, empty=empty, quiet=quiet)
+        scenes = dataset_scenes(dataset, predictions, part)
+    else:
+        evaluation = evaluate_folders(references, predictions, empty=empty, masks=masks, quiet=quiet)
+        scenes = None if images is None else folder_scenes(references, predictions, images, masks)
     text = evaluation_text(evaluation)
     if run_dir is not None:
-        classes = {row.label: row.name for row in evaluation.rows}
-        picture = None
-        if images is not None:
-            picture = worst_cases_png(evaluation, references, predictions, images, classes, masks=masks)
+        picture = None if scenes is None else worst_cases_png(evaluation, scenes)
         text += f"\n\n{write_evaluation(evaluation, run_dir, picture)}"
     emit(evaluation.to_json(), as_json, text)
 

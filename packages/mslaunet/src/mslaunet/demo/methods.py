@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -66,21 +67,19 @@ def demo_config(dataset: Path, *, max_minutes: float, max_steps: int, seed: int)
     )
 
 
-def train_ours(config: Config, run_dir: Path, *, device: str, resume: bool, quiet: bool) -> Method:
-    """Train MSLAU-Net and take its best weights."""
-    result = train(config, run_dir, device=device, resume=resume, quiet=quiet)
+def train_ours(config: Config, run_dir: Path, *, device: str, **options: Any) -> Method:
+    """Train MSLAU-Net and take its best weights; options are those of `train`."""
+    result = train(config, run_dir, device=device, **options)
     predictor = load_predictor(run_dir, device=device)
     return _trained(OURS, predictor, result.step)
 
 
-def train_unet(
-    config: Config, data: TrainingData, run_dir: Path, *, device: str, resume: bool, quiet: bool
-) -> Method:
+def train_unet(config: Config, data: TrainingData, run_dir: Path, *, device: str, **options: Any) -> Method:
     """Train a MONAI UNet on the same slices in the same order for the same time, and take its best weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.train.seed)
         unet = monai_unet(in_channels=data.plan.num_channels, num_classes=len(data.dataset.classes))
-    result = train(config, run_dir, device=device, resume=resume, quiet=quiet, model=unet)
+    result = train(config, run_dir, device=device, model=unet, **options)
     tensors, _ = load_model(run_dir / "checkpoints" / "best")
     load_strict(unet, tensors, run_dir.name)
     predictor = _predictor(PadToMultiple(unet, 8), data, resolve_device(device))

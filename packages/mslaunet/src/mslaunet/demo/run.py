@@ -20,10 +20,12 @@ from .._shared.config import to_toml
 from .._shared.engine.device import resolve_device
 from .._shared.errors import ConfigError, DataError
 from .._shared.files import atomic_write, require_writable_dir
+from .._shared.io.volumes import read_labels
 from ..config import Config
 from ..data.dataset import Case, open_dataset
-from ..data.loading import LoadedCase, load_case
-from ..evaluate import Evaluation, MaskPair, class_mean, evaluate_pairs
+from ..data.loading import LoadedCase, load_case, slices_first
+from ..evaluate import Evaluation, class_mean, evaluate_pairs
+from ..pairs import MaskPair
 from ..predict import Predictor, predict_files
 from ..report import text_table
 from ..train import TrainingData, prepare_training
@@ -92,12 +94,15 @@ def run_demo(
     require_writable_dir(run_dir)
     write_demo_dataset(run_dir / "dataset")
     dataset = open_dataset(run_dir / "dataset")
-    config = demo_config(run_dir / "dataset", max_minutes=max_minutes, max_steps=max_steps, seed=seed)
+    root = (run_dir / "dataset").resolve()
+    config = demo_config(root, max_minutes=max_minutes, max_steps=max_steps, seed=seed)
     ours_dir, unet_dir = (run_dir / f"{name}-{_fingerprint(config)}" for name in ("mslaunet", "monai_unet"))
-    data = prepare_training(dataset, config, run_dir / "cache", quiet=quiet)
+    cache = run_dir / "cache"
+    data = prepare_training(dataset, config, cache, quiet=quiet)
+    options: dict[str, Any] = {"device": device, "resume": resume, "quiet": quiet, "cache": cache}
     methods = [
-        train_ours(config, ours_dir, device=device, resume=resume, quiet=quiet),
-        train_unet(config, data, unet_dir, device=device, resume=resume, quiet=quiet),
+        train_ours(config, ours_dir, **options),
+        train_unet(config, data, unet_dir, **options),
         *trivial_methods(data, resolve_device(device)),
     ]
     patient_a, patient_b = (_load(case, data) for case in (dataset.training[0], dataset.testing[0]))
@@ -106,7 +111,10 @@ def run_demo(
     prediction = run_dir / "prediction.nii.gz"
     prediction.unlink(missing_ok=True)
     predict_files(methods[0].predictor, [Case("prediction", dataset.testing[0].images)], run_dir, quiet=quiet)
-    other = {m.name: _evaluate_whole(m.predictor, patient_b, dataset.classes) for m in methods}
+    written = slices_first(read_labels(prediction).array)
+    pairs = {OURS: MaskPair("patient_b", written, _reference(patient_b), patient_b.spacing_mm)}
+    pairs |= {m.name: _pair("patient_b", m.predictor, patient_b) for m in methods if m.name != OURS}
+    other = {name: evaluate_pairs([pair], dataset.classes) for name, pair in pairs.items()}
     table = method_table(methods, held_out, other)
     picture = overview_png(methods[:2], patient_a, patient_b, blocks, dataset.classes)
     atomic_write(run_dir / "overview.png", picture)
@@ -166,10 +174,6 @@ def _evaluate_blocks(
         part = dataclasses.replace(loaded, image=loaded.image[:, where], mask=_reference(loaded)[where])
         pairs.append(_pair(f"slices {block.start} to {block.stop - 1}", predictor, part))
     return evaluate_pairs(pairs, classes)
-
-
-def _evaluate_whole(predictor: Predictor, loaded: LoadedCase, classes: Mapping[int, str]) -> Evaluation:
-    return evaluate_pairs([_pair("patient_b", predictor, loaded)], classes)
 
 
 def _pair(name: str, predictor: Predictor, loaded: LoadedCase) -> MaskPair:

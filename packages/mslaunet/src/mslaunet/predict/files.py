@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,13 +15,16 @@ from .._shared.files import atomic_write, require_writable_dir
 from .._shared.logs import get_logger, progress
 from .._shared.strict_json import to_json
 from ..data.dataset import Case
-from ..data.loading import LoadedCase, load_case
+from ..data.loading import LoadedCase, load_case, slices_last
 from ..predictions import PROBABILITIES, RECORD, UNCERTAINTY, map_path, read_record
+from .dicom_seg import write_dicom_seg
 from .options import MapName
 from .predictor import Predictor, ProbabilitySink, Segmentation
 from .writers import write_map, write_mask
 
 log = get_logger(__name__)
+
+Format = Literal["auto", "dicom-seg"]
 
 
 def predict_files(
@@ -33,12 +36,14 @@ def predict_files(
     quiet: bool = False,
     maps: Sequence[MapName] = (),
     probabilities: bool = False,
+    output_format: Format = "auto",
 ) -> list[Path]:
     """Write one mask per case into `out`, on the grid and affine of its image; return the paths.
 
-    Volumes become `<case>.nii.gz`; 2-D images become `<case>.png` with label ids, or 0 and 255 after training on
-    binary masks. Each file is written atomically, read back, and compared with what was predicted.
-    `predictions.json` says of each case the expected Dice of every class, the peak memory and the time.
+    Volumes become `<case>.nii.gz`, or a DICOM SEG `<case>.dcm` of a DICOM series; 2-D images become `<case>.png` with
+    label ids, or 0 and 255 after training on binary masks. Each file is written atomically, read back, and compared
+    with what was predicted. `predictions.json` says of each case the expected Dice of every class, the peak memory and
+    the time.
 
     Args:
         predictor: the networks.
@@ -48,14 +53,18 @@ def predict_files(
         quiet: no progress.
         maps: uncertainty maps to write into `out/uncertainty/`.
         probabilities: write one map per class into `out/probabilities/`.
+        output_format: "auto", or "dicom-seg" for cases that are DICOM series.
 
     Raises:
-        ConfigError: an output exists and `resume` is off.
+        ConfigError: an output exists and `resume` is off, or a SEG is asked for of something else than a DICOM series.
         DataError: an input cannot be read, or a mask does not come back on the image's grid.
         ResourceError: the output cannot be written, or one slice does not fit the memory.
     """
+    if output_format == "dicom-seg" and (other := [case for case in cases if case.storage != "dicom"]):
+        raise ConfigError(f"{other[0].images[0].name}: a DICOM SEG refers to a DICOM series, and this is none")
     require_writable_dir(out)
-    targets = {case.case_id: out / f"{case.case_id}{_suffix(case)}" for case in cases}
+    ending = {case.case_id: ".dcm" if output_format == "dicom-seg" else _suffix(case) for case in cases}
+    targets = {case.case_id: out / f"{case.case_id}{ending[case.case_id]}" for case in cases}
     if len(targets) < len(cases):
         raise DataError(
             f"{len(cases)} inputs give only {len(targets)} output names; keep names unique without suffix"
@@ -117,7 +126,10 @@ def _predict_case(
         for name, values in result.maps.items():
             require_writable_dir(target.parent / UNCERTAINTY)
             write_map(map_path(target.parent, case.case_id, name, _suffix(case)), values, loaded)
-    write_mask(target, result.labels, loaded, predictor.mask_values)  # last: it marks the case as done
+    if target.suffix == ".dcm" and loaded.volume is not None:  # the mask comes last: it marks the case as done
+        write_dicom_seg(target, slices_last(result.labels), loaded.volume, case.images, predictor.classes)
+    else:
+        write_mask(target, result.labels, loaded, predictor.mask_values)
     return _describe(result, predictor, time.monotonic() - started)
 
 
