@@ -88,9 +88,9 @@ def _read(manifest: Manifest, limit: int | None, *, quiet: bool) -> _Seen:
 
 
 def _note_study(seen: _Seen, study: Study, rows: Sequence[Row]) -> None:
-    change = wash_in(study)
+    changes = wash_in(study)
     seen.single_phase += len(study.phases) < 2
-    seen.reversed_phases += bool(change <= 0)
+    seen.reversed_phases += any(change <= 0 for change in changes)
     seen.times.append(study.times_s)
     seen.spacing.append(study.spacing_mm)
     for text in study.warnings:
@@ -167,7 +167,7 @@ def _file_checks(seen: _Seen) -> Iterator[Finding]:
             "phase order",
             "finding",
             count,
-            f"{count} studies lose signal from the first phase to the second; is the first one pre-contrast?",
+            f"{count} studies have a later phase with tissue no brighter than in the first; is that one pre-contrast?",
         )
     if seen.suspicious:
         yield Finding(

@@ -160,20 +160,17 @@ def sphere(study: Study, center_mm: Sequence[float], radius_mm: float) -> np.nda
     return mask
 
 
-def wash_in(study: Study) -> float:
-    """Median relative enhancement of the tissue from the first to the second phase; not positive: wrong order.
+def wash_in(study: Study) -> tuple[float, ...]:
+    """Median relative change of the tissue from the first phase to each later one; all positive in the right order.
 
-    NaN with a single phase or no tissue.
+    Empty with a single phase, NaN without tissue.
     """
-    if len(study.phases) < 2:
-        return float("nan")
-    pre, first = study.phases[0].astype(np.float64), study.phases[1].astype(np.float64)
-    tissue = pre > 0.25 * np.percentile(pre, 95)
-    return (
-        float(np.median((first[tissue] - pre[tissue]) / pre[tissue]))
-        if tissue.any() and pre.max() > 0
-        else float("nan")
-    )
+    pre = study.phases[0].astype(np.float64)
+    tissue = pre > 0.25 * np.percentile(pre, 95) if pre.max() > 0 else np.zeros(pre.shape, bool)
+    if not tissue.any():
+        return (float("nan"),) * (len(study.phases) - 1)
+    base = pre[tissue]
+    return tuple(float(np.median((phase[tissue] - base) / base)) for phase in study.phases[1:])
 
 
 def _timing(times: tuple[float, ...] | None, curve: np.ndarray, early: int, strongest: int) -> tuple[float, float]:

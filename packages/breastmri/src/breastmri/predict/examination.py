@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 from .._shared.errors import ConfigError, DataError
@@ -100,9 +101,27 @@ def _from_data_set(source: Path, study_id: str) -> Examination:
 def _checked_times(times_s: Sequence[float], phases: int) -> tuple[float, ...]:
     if len(times_s) != phases:
         raise ConfigError(f"--times: {len(times_s)} times for {phases} phases; give one per phase, in seconds")
-    if any(b <= a for a, b in zip(times_s, times_s[1:], strict=False)):
+    if any(b <= a for a, b in pairwise(times_s)):
         raise ConfigError("--times: must grow from phase to phase, in seconds")
     return tuple(float(t) - float(times_s[0]) for t in times_s)
+
+
+def parse_times(text: str | None) -> tuple[float, ...] | None:
+    """Numbers separated by commas.
+
+    Raises:
+        ConfigError: something else.
+
+    Example:
+        >>> parse_times("0, 90,180")
+        (0.0, 90.0, 180.0)
+    """
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as err:
+        raise ConfigError(f"--times: expected seconds such as 0,90,180, got {text[:40]!r}") from err
 
 
 def parse_sides(text: str) -> tuple[Side, ...] | None:

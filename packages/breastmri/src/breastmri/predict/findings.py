@@ -68,13 +68,13 @@ class Prediction:
         breasts: one finding per breast.
         coam: (X, Y, Z) float32, 0 outside of the breasts.
         contribution: (X, Y, Z) float32 in cosine points per cell of the network's map; None for models without it.
-        wash_in: median relative enhancement of the first post-contrast phase.
+        wash_in: median relative enhancement of tissue in each post-contrast phase.
     """
 
     breasts: tuple[BreastFinding, ...]
     coam: np.ndarray
     contribution: np.ndarray | None
-    wash_in: float
+    wash_in: tuple[float, ...]
 
 
 def predict_study(
@@ -98,9 +98,9 @@ def predict_study(
         ConfigError: unknown localiser.
         DataError: phases in the wrong order, too few of them, or a breast without contrast.
     """
-    change = wash_in(study)
+    changes = wash_in(study)
     if not allow_suspicious:
-        _require_order(study, change)
+        _require_order(study, changes)
     inputs = breast_inputs(study, classifier.plan)
     scores = classifier.scores(inputs)
     probs = classifier.probs(scores)
@@ -124,17 +124,18 @@ def predict_study(
         breasts,
         _on_study(inputs, locations, study),
         _contribution(classifier, inputs, study, flips),
-        change,
+        changes,
     )
 
 
-def _require_order(study: Study, change: float) -> None:
+def _require_order(study: Study, changes: Sequence[float]) -> None:
     suspicious = [text for text in study.warnings if "suspicious" in text]
-    if not change > 0:
-        raise DataError(
-            f"phase order suspicious: tissue changes by {100 * change:.1f} % from the first phase to the second, "
-            "expected a rise; order the phases pre-contrast first, or go on with --allow"
-        )
+    for number, change in enumerate(changes, start=2):
+        if not change > 0:
+            raise DataError(
+                f"phase order suspicious: tissue changes by {100 * change:.1f} % from phase 1 to phase {number}, "
+                "expected a rise; order the phases pre-contrast first, or go on with --allow"
+            )
     if suspicious:
         raise DataError(f"{suspicious[0]}; check the series, or go on with --allow")
 

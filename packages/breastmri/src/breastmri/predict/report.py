@@ -105,11 +105,11 @@ def _technical(classifier: Classifier, study: Study, prediction: Prediction) -> 
         ["times, s", times],
         ["voxels", " x ".join(map(str, study.shape))],
         ["voxel size, mm", " x ".join(f"{v:.3g}" for v in study.spacing_mm)],
-        ["median enhancement of tissue, %", 100 * prediction.wash_in],
+        ["median enhancement of tissue, %", ", ".join(f"{100 * v:.1f}" for v in prediction.wash_in)],
         ["weights, SHA-256", classifier.weights_sha256],
-        *[["warning", text] for text in study.warnings],
-        *[[f"{b.side} breast", text] for b in prediction.breasts for text in b.problems],
     ]
+    rows += [["warning", text] for text in study.warnings]
+    rows += [[f"{b.side} breast", text] for b in prediction.breasts for text in b.problems]
     return Section("Technical", tables=[Table(["what", "value"], rows)])
 
 
