@@ -38,6 +38,32 @@ AllowMissingOption = Annotated[
 RegistryOption = Annotated[
     Path, typer.Option("--methods", metavar="FILE", help="File of registered methods, see `register`.")
 ]
+OptionalRegistryOption = Annotated[
+    Path | None, typer.Option("--methods", metavar="FILE", help="Registered methods to take as well.")
+]
+PredOption = Annotated[
+    list[str] | None,
+    typer.Option("--pred", metavar="NAME=DIR", help="A method's results; repeatable."),
+]
+
+
+def named_folders(texts: list[str] | None) -> dict[str, Path]:
+    """`--pred NAME=DIR` as a mapping.
+
+    Raises:
+        ConfigError: a text without "=", or a name twice.
+    """
+    from .._shared.errors import ConfigError
+
+    folders: dict[str, Path] = {}
+    for text in texts or ():
+        name, equals, folder = text.partition("=")
+        if not (name and equals and folder):
+            raise ConfigError(f"--pred expects NAME=DIR, got {text!r}")
+        if name in folders:
+            raise ConfigError(f"--pred {name}=...: given twice; use two names")
+        folders[name] = Path(folder)
+    return folders
 
 
 def height_width(text: str) -> tuple[int, int]:

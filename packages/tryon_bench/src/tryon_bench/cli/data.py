@@ -13,14 +13,17 @@ from .app import (
     DataArgument,
     FolderOption,
     FormatOption,
+    OptionalRegistryOption,
     PairsOption,
     PatternOption,
+    PredOption,
     RegistryOption,
     SchemeOption,
     SettingOption,
     SplitOption,
     app,
     height_width,
+    named_folders,
     role_folders,
 )
 
@@ -100,3 +103,49 @@ def register_command(
         f"{entry.name}: {entry.results} of {entry.expected} {setting} pairs of {entry.pairs}, pattern "
         f"{entry.pattern}; in {methods}",
     )
+
+
+@command(
+    app,
+    "doctor",
+    examples=[
+        "tryon-bench doctor DATA --setting unpaired",
+        "tryon-bench doctor DATA --pred mine=RESULTS --pred theirs=OTHER --json",
+    ],
+)
+def doctor_command(
+    data: DataArgument,
+    pred: PredOption = None,
+    methods: OptionalRegistryOption = None,
+    setting: SettingOption = "paired",
+    fmt: FormatOption = "auto",
+    pairs: PairsOption = None,
+    split: SplitOption = "test",
+    scheme: SchemeOption = None,
+    folder: FolderOption = None,
+    pattern: PatternOption = "auto",
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Look at a data set and at results before they cost an evaluation; exit code 1 where there is an error."""
+    from ..data.open import open_dataset
+    from ..data.predictions import match
+    from ..data.registered import registered_predictions
+    from ..doctor.check import check
+
+    dataset = open_dataset(
+        data, fmt, setting, pairs, split=split, parse_scheme=scheme, folders=role_folders(folder)
+    )
+    found = {name: match(dataset, path, pattern).files for name, path in named_folders(pred).items()}
+    if methods is not None:
+        found |= registered_predictions(dataset, methods, allow_missing=True)
+    findings = check(dataset, found)
+    errors = sum(finding.level == "error" for finding in findings)
+    warnings = sum(finding.level == "warning" for finding in findings)
+    emit(
+        {"errors": errors, "warnings": warnings, "findings": [finding.as_row() for finding in findings]},
+        as_json,
+        "\n".join([*map(str, findings), f"{errors} errors, {warnings} warnings"]),
+    )
+    if errors:
+        raise typer.Exit(1)

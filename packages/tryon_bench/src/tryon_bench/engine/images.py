@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from .._shared.errors import DataError
 from .._shared.io.images import read_image
+from ..jpeg import through_jpeg
 from ..protocol.schema import Protocol
 from ..resize import resize_mask, resize_uint8
 
@@ -62,12 +62,3 @@ def bring(
 def bring_mask(mask: NDArray[np.bool_], form: Form, native: tuple[int, int]) -> NDArray[np.bool_]:
     """Resize a mask that lies on the reference's grid."""
     return resize_mask(mask, (form.height_px or native[0], form.width_px or native[1]))
-
-
-def through_jpeg(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
-    """What is left of an image after Pillow has stored it as JPEG of this quality."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format="JPEG", quality=quality)
-    return read_image(buffer.getvalue(), name="re-encoded image").array
