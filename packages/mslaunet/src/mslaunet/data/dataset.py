@@ -161,6 +161,7 @@ def open_dataset(
     *,
     label_map: LabelMapName | None = None,
     overlap: Literal["refuse", "allow"] = "refuse",
+    own_folds: bool = True,
 ) -> Dataset:
     """Open a data set folder in any of the layouts of `layouts.LAYOUTS`.
 
@@ -170,6 +171,7 @@ def open_dataset(
         classes: label id to name, for plain folders (the other layouts bring their own).
         label_map: which numbers mean which organs, for Synapse and BTCV, see `labels.LABEL_MAPS`.
         overlap: what to do about a patient or video sequence with cases for training and for testing.
+        own_folds: take the folds of a `splits_final.json` in the folder.
 
     Raises:
         DataError: no such folder, unknown layout, missing or unpaired files, a wrong label map, a `patients.csv` that
@@ -182,6 +184,7 @@ def open_dataset(
 
     if not root.is_dir():
         raise DataError(f"{root.name}: expected a data set folder, found none; check the path")
-    dataset = read_folds(assign_patients(open_layout(root, layout, classes, label_map), overlap))
+    dataset = assign_patients(open_layout(root, layout, classes, label_map), overlap)
+    dataset = read_folds(dataset) if own_folds else dataset
     require_disjoint(dataset, overlap)
     return dataset

@@ -26,6 +26,8 @@ def open_dicom(root: Path) -> Dataset:
     Raises:
         DataError: a folder holds no series or several, modalities are mixed, or a mask belongs to no case.
     """
+    if not recognises(root):
+        raise DataError(f"{root.name}: expected images/ with one folder per case, each with a DICOM series")
     masks = {split_suffix(p)[0]: p for p in image_files(root / "masks")} if (root / "masks").is_dir() else {}
     training: list[Case] = []
     testing: list[Case] = []

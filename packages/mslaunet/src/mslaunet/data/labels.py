@@ -29,7 +29,7 @@ _LIVER_MARGIN = 1.5  # a stomach full of contrast is large, never half as large 
 
 @dataclass(frozen=True)
 class LabelMap:
-    """`classes`: label id after mapping to name; `ids`: label id in the files to label id, the others become 0."""
+    """`classes`: label id after mapping to name; `ids`: label id in the files to label id, 0 for what is dropped."""
 
     classes: Mapping[int, str]
     ids: Mapping[int, int]
@@ -40,7 +40,7 @@ def _named(names: tuple[str, ...]) -> dict[int, str]:
 
 
 def _between(source: tuple[str, ...], target: tuple[str, ...]) -> LabelMap:
-    ids = {i: target.index(name) + 1 for i, name in enumerate(source, start=1) if name in target}
+    ids = {i: target.index(name) + 1 if name in target else 0 for i, name in enumerate(source, start=1)}
     return LabelMap(MappingProxyType(_named(target)), MappingProxyType({0: 0, **ids}))
 
 
@@ -51,10 +51,6 @@ LABEL_MAPS: Mapping[str, LabelMap] = MappingProxyType(
         "btcv": _between(_BTCV, _BTCV),
         "btcv-to-transunet": _between(_BTCV, _TRANSUNET),
     }
-)
-# What may be in files that a map is meant for: an id outside it is a sign of the wrong map.
-FILE_IDS: Mapping[str, int] = MappingProxyType(
-    {"transunet": 8, "cascade": 13, "btcv": 13, "btcv-to-transunet": 13}
 )
 
 

@@ -176,7 +176,7 @@ def make_split(
         ConfigError: an option does not fit.
         ResourceError: the folder is not writable.
     """
-    dataset = open_dataset(root, layout, label_map=label_map, overlap="allow")
+    dataset = open_dataset(root, layout, label_map=label_map, overlap="allow", own_folds=False)
     warnings: tuple[str, ...] = dataset.warnings
     if official is not None:
         fold, warning = official_folds(dataset, official)

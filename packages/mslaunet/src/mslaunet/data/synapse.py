@@ -15,7 +15,7 @@ import numpy as np
 from .._shared.errors import DataError
 from .arrays import read_array_pair
 from .dataset import Case, Dataset
-from .labels import FILE_IDS, LABEL_MAPS, LabelMapName, apply_map, require_liver_largest
+from .labels import LABEL_MAPS, LabelMapName, apply_map, require_liver_largest
 from .lists import find_list, read_names
 
 _SLICE = re.compile(r"(?P<case>.+)_slice(?P<index>\d+)$")
@@ -103,9 +103,9 @@ def _require_map(case: Case, label_map: LabelMapName) -> None:
             counts = np.pad(counts, (0, max(0, len(found) - len(counts))))
             counts[: len(found)] += found
     present = np.flatnonzero(counts)
-    if present.max(initial=0) > FILE_IDS[label_map]:
+    if present.max(initial=0) > (known := max(LABEL_MAPS[label_map].ids)):
         raise DataError(
-            f"{case.case_id}: label ids up to {present.max()}, the map {label_map} knows 0..{FILE_IDS[label_map]}; "
+            f"{case.case_id}: label ids up to {present.max()}, the map {label_map} knows 0..{known}; "
             f"choose another with data.label_map or --label-map: {', '.join(LABEL_MAPS)}"
         )
     volumes: dict[int, float] = {}

@@ -22,7 +22,7 @@ def write_folders(root: Path, cases: int, side_px: int, slices: int, rng: np.ran
 
 def write_clinicdb(root: Path, cases: int, side_px: int, slices: int, rng: np.random.Generator) -> None:
     """CVC-ClinicDB as the official code has it, with the sequences; the last quarter is for testing, a whole video."""
-    held_out = max(1, cases // 4)
+    held_out = max(1, cases // 4) if cases > 1 else 0
     rows, sequences = ["image_id,category"], ["frame_id,sequence_id"]
     for index, (image, mask) in enumerate(_ellipses(cases, side_px, rng), start=1):
         write_png(root / "images" / f"{index}.png", image)
