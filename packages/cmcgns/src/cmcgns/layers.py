@@ -76,6 +76,9 @@ class CrossModalAttention(nn.Module):
     f^{I->R} = a(f^R W_q2 (f^I W_k1)^T / sqrt(D)) f^I W_v1 and f^{R->I} = a(f^I W_q1 (f^R W_k2)^T / sqrt(D)) f^R W_v2,
     single head, no residual, no output projection (section 1.1). `a` is the sigmoid in the paper; softmax over the
     other side is our default, because sigmoids near one half give all sentences of a report the same vector (D14).
+    Unit vectors times small random weights have scores near 0 too, so the softmax form takes its inputs at length
+    sqrt(D) and its maps begin as the identity: at the start it weighs by cosine, and what a sentence sees is a mean of
+    patches in the common space (our choice).
     """
 
     def __init__(self, dim: int, kind: Literal["softmax", "sigmoid"] = "softmax", *, bias: bool = True) -> None:
@@ -83,6 +86,11 @@ class CrossModalAttention(nn.Module):
         self.kind = kind
         self.q1, self.k1, self.v1 = (nn.Linear(dim, dim, bias=bias) for _ in range(3))
         self.q2, self.k2, self.v2 = (nn.Linear(dim, dim, bias=bias) for _ in range(3))
+        if kind == "softmax":
+            for layer in (self.q1, self.k1, self.v1, self.q2, self.k2, self.v2):
+                nn.init.eye_(layer.weight)
+                if bias:
+                    nn.init.zeros_(layer.bias)
 
     def forward(self, patches: Tensor, sentences: Ragged) -> tuple[Tensor, Tensor]:
         """Both directions.
@@ -107,7 +115,9 @@ class CrossModalAttention(nn.Module):
         return weights[sentences.owners(), sentences.places()]
 
     def _weights(self, query: Tensor, key: Tensor, real: Tensor) -> Tensor:
-        scores = query @ key.transpose(1, 2) / math.sqrt(query.shape[-1])
+        # (sqrt(D) q) (sqrt(D) k) / sqrt(D) where the inputs are taken at length sqrt(D)
+        root = math.sqrt(query.shape[-1])
+        scores = query @ key.transpose(1, 2) * (root if self.kind == "softmax" else 1 / root)
         if self.kind == "softmax":
             return scores.masked_fill(~real[:, None], -math.inf).softmax(-1)
         return scores.sigmoid() * real[:, None]

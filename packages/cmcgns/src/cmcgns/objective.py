@@ -181,7 +181,7 @@ class CMCGNSObjective(Objective):
 
     def _reconstruct(self, predicted: Tensor, images: ImageFeatures, batch: Batch) -> Parts:
         form = self.config.reconstruction
-        target = patch_pixels(batch["image"].float(), images.grid, form.target)
+        target = patch_pixels(batch["image"], images.grid, form.target)
         with torch.no_grad():
             everywhere = reconstruction_loss(predicted, target, batch["mask"], "all")
             hidden = reconstruction_loss(predicted, target, batch["mask"], "masked")
@@ -288,8 +288,13 @@ def world_size_of(objective: nn.Module) -> int:
 
 
 def _as_float(images: ImageFeatures, texts: TextFeatures) -> tuple[ImageFeatures, TextFeatures]:
-    sentences = texts.sentences._replace(values=texts.sentences.values.float())
+    """Half precision -> float32; wider types stay."""
+
+    def wide(x: Tensor) -> Tensor:
+        return x.to(torch.promote_types(x.dtype, torch.float32))
+
+    sentences = texts.sentences._replace(values=wide(texts.sentences.values))
     return (
-        images._replace(pooled=images.pooled.float(), patches=images.patches.float()),
-        TextFeatures(texts.pooled.float(), sentences),
+        images._replace(pooled=wide(images.pooled), patches=wide(images.patches)),
+        TextFeatures(wide(texts.pooled), sentences),
     )

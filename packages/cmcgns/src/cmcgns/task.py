@@ -15,8 +15,8 @@ from .data.pairs import Pair
 from .data.pixels import read_pixels
 from .decoder import draw_mask
 from .losses import info_nce
+from .metrics.retrieval import best_ranks, recall_at_k, text_groups
 from .objective import CMCGNSObjective, Objective
-from .recall import caption_groups, recall_hits
 from .tokens import Tokens, tokenize
 from .towers import Grid
 from .transforms import film_tensor
@@ -69,15 +69,11 @@ class PretrainTask:
             return {"recall_at_10": float("nan")}
         objective: Any = model
         images, texts, extra = self._encode(objective)
-        groups = caption_groups([pair.report for pair in self.validation])
-        scores = {
-            f"recall_at_{k}": float(
-                torch.cat([recall_hits(images, texts, groups, k), recall_hits(texts, images, groups, k)])
-                .float()
-                .mean()
-            )
-            for k in (10, 1)
-        }
+        groups = text_groups([pair.report for pair in self.validation])
+        ranks = np.concatenate(
+            [best_ranks(images, texts, groups, groups), best_ranks(texts, images, groups, groups)]
+        )
+        scores = {f"recall_at_{k}": recall_at_k(ranks, k) for k in (10, 1)}
         contrast = float(info_nce(images, texts, objective.model.global_temperature()))
         return {**scores, "contrast": contrast, **extra}
 
