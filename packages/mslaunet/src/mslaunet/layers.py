@@ -95,10 +95,10 @@ def linear_attention(
         >>> linear_attention(q, k, torch.ones_like(v)).allclose(torch.ones(5, 8))
         True
     """
-    q_axis, k_axis = (-1, -2) if softmax == "efficient" else (-2, -1)
+    q_axis, k_axis = (-1, -1) if softmax == "efficient" else (-2, -2)
     precise = torch.promote_types(v.dtype, torch.float32)
-    q, k = q.softmax(q_axis, dtype=precise), k.softmax(k_axis, dtype=precise)
-    out = (q @ (k.transpose(-2, -1) @ v.to(precise))).to(v.dtype)  # (..., H, N, E)
+    q, k = q.softmax(q_axis, dtype=precise), k.transpose(-2, -1).softmax(k_axis, dtype=precise)
+    out = (q @ (k @ v.to(precise))).to(v.dtype)  # (..., H, N, E)
     *lead, heads, tokens, width = out.shape
     if head_merge == "concat":
         out = out.transpose(-3, -2)

@@ -51,7 +51,10 @@ def product(
         if add is not None:
             return torch.ops.mkldnn._linear_pointwise.binary(x, add, weight, bias, "add")
         return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "gelu" if gelu else "none", [], "none")
-    y = F.linear(x, weight, bias)
+    if torch.compiler.is_exporting():  # two axes: a runtime then adds the bias inside its matrix product
+        y = F.linear(x.reshape(-1, x.shape[-1]), weight, bias).reshape(*x.shape[:-1], weight.shape[0])
+    else:
+        y = F.linear(x, weight, bias)
     if add is not None:
         return y + add
     return F.gelu(y) if gelu else y
