@@ -5,6 +5,7 @@ from __future__ import annotations
 TALK = {"--json", "--debug"}
 DATA = {"--setting", "--format", "--pairs", "--split", "--parse-scheme", "--folder"}
 FLAGS = {
+    "diff-protocols": TALK,
     "doctor": TALK | DATA | {"--pred", "--methods", "--pattern"},
     "synth": TALK | {"--cases", "--size", "--corrupt", "--seed"},
     "register": TALK | DATA | {"--methods", "--pattern", "--panels", "--allow-missing"},

@@ -149,3 +149,42 @@ def doctor_command(
     )
     if errors:
         raise typer.Exit(1)
+
+
+@command(
+    app,
+    "diff-protocols",
+    examples=[
+        "tryon-bench diff-protocols hr-viton ladi-vton",
+        "tryon-bench diff-protocols tryon-bench-1 catvton --json",
+    ],
+)
+def diff_protocols_command(
+    first: Annotated[str, typer.Argument(metavar="A", help="A preset, or a TOML file.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Say in words why numbers of two protocols cannot be compared, and how much each choice changes."""
+    from ..protocol.diff import diff_protocols
+    from ..protocol.presets import load_protocol
+
+    a, b = load_protocol(first), load_protocol(second)
+    differences = diff_protocols(a, b)
+    breaking = [str(d) for d in differences if not d.comparable]
+    added = [str(d) for d in differences if d.comparable]
+    blocks = [f"{a.stamp} and {b.stamp}"]
+    blocks += ["Numbers of one name differ because of", *(f"  {text}" for text in breaking)] if breaking else []
+    blocks += ["Measured by one of them only, or more of it", *(f"  {text}" for text in added)] if added else []
+    blocks += [] if differences else ["the same protocol"]
+    for protocol in (a, b):
+        blocks += [f"Notes on {protocol.name}", *(f"  {note}" for note in protocol.notes)]
+    emit(
+        {
+            "protocols": [{"name": p.name, "hash": p.hash, "notes": list(p.notes)} for p in (a, b)],
+            "comparable": not breaking,
+            "differences": [vars(d) for d in differences],
+        },
+        as_json,
+        "\n".join(blocks),
+    )

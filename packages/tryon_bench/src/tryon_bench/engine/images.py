@@ -23,6 +23,7 @@ class Form(NamedTuple):
     resampler: str
     prediction_jpeg_quality: int | None
     reference_jpeg_quality: int | None
+    jpeg_step: str
 
     @classmethod
     def of(cls, protocol: Protocol) -> Form:
@@ -45,7 +46,7 @@ def decode(path: Path) -> NDArray[np.uint8]:
 def bring(
     image: NDArray[np.uint8], form: Form, native: tuple[int, int], jpeg_quality: int | None
 ) -> NDArray[np.uint8]:
-    """Resize, after the JPEG step if the form has one.
+    """Resize; the JPEG step, if the form has one, comes before, or after for what was resized.
 
     Args:
         image: (H, W, 3) uint8 as decoded.
@@ -53,10 +54,14 @@ def bring(
         native: size of the reference, which a missing height or width stands for.
         jpeg_quality: of this side's JPEG step.
     """
-    if jpeg_quality is not None:
-        image = through_jpeg(image, jpeg_quality)
     size = (form.height_px or native[0], form.width_px or native[1])
-    return resize_uint8(image, size, form.resampler)  # type: ignore[arg-type]
+    after = form.jpeg_step == "after_resize"
+    if jpeg_quality is not None and not after:
+        image = through_jpeg(image, jpeg_quality)
+    resized = resize_uint8(image, size, form.resampler)  # type: ignore[arg-type]
+    if jpeg_quality is not None and after and image.shape[:2] != size:
+        resized = through_jpeg(resized, jpeg_quality)
+    return resized
 
 
 def bring_mask(mask: NDArray[np.bool_], form: Form, native: tuple[int, int]) -> NDArray[np.bool_]:

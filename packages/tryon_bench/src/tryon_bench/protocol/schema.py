@@ -57,12 +57,23 @@ class Protocol(FrozenModel):
     reference_jpeg_quality: int | None = Field(
         default=None, ge=1, le=100, description="Photos pass through JPEG of this quality first."
     )
+    jpeg_step: Literal["before_resize", "after_resize"] = Field(
+        default="before_resize",
+        description="before_resize: JPEG is how a side was stored; after_resize: what was resized is stored again as "
+        "JPEG (CatVTON's photos), and what has its size already is not.",
+    )
     regions: tuple[Region, ...] = Field(
         default=("all", "clothing", "person"), min_length=1, description="Regions."
     )
+    clothing_mask: Literal["dataset_parse"] = Field(
+        default="dataset_parse",
+        description="Source of the clothing region: the data set's parse of the photo, shared by both images; in the "
+        "unpaired setting united with the agnostic mask grown by 1 % of the height.",
+    )
     reduction: Reduction = Field(
         default="masked",
-        description="masked: mean of the metric's map inside the region, which is shrunk by the window's radius; "
+        description="masked: mean of the metric's map inside the region, which is shrunk by the window's radius; LPIPS "
+        "sees the photo with the region's pixels of the result, and is divided by the region's share of the area. "
         "canvas: outside of the region is filled in both images and the mean is over the canvas.",
     )
     fill: int = Field(default=0, ge=0, le=255, description="Grey value of the fill of `canvas`.")
