@@ -449,3 +449,25 @@ def test_writer_refuses_what_it_cannot_store(tmp_path: Path) -> None:
 def test_writer_gives_equal_bytes_for_equal_arguments(tmp_path: Path) -> None:
     first, second = stack(tmp_path / "a", slices=1)[0], stack(tmp_path / "b", slices=1)[0]
     assert first.read_bytes() == second.read_bytes()
+
+
+def test_an_element_that_claims_gigabytes_costs_no_memory(tmp_path: Path) -> None:
+    path = stack(tmp_path, slices=1)[0]
+    content = bytearray(path.read_bytes())
+    at = content.index(b"\xe0\x7f\x10\x00OW\x00\x00") + 8
+    content[at : at + 4] = b"\xf0\xff\xff\xfe"
+    path.write_bytes(content)
+    tracemalloc.start()
+    try:
+        assert read_series([path]).array.shape == (6, 4, 1)  # its pixels are whole
+        assert tracemalloc.get_traced_memory()[1] < 10e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_deflated_bomb_is_refused_before_it_is_inflated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from quartet_shared.io import dicom_file
+
+    monkeypatch.setattr(dicom_file, "_MAX_INFLATED", 1000)
+    with pytest.raises(DataError, match=r"image_dfl\.dcm: inflates to more than 1000 bytes"):
+        read_film(Path(get_testdata_file("image_dfl.dcm", download=False) or ""))

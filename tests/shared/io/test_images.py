@@ -347,3 +347,19 @@ def test_a_header_of_no_image_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"a\.png: cannot be decoded"):
         read_header(tmp_path / "a.png")
+
+
+def test_a_chunk_that_claims_gigabytes_costs_no_memory(tmp_path: Path) -> None:
+    import tracemalloc
+
+    write_png(tmp_path / "a.png", np.zeros((8, 8), np.uint8))
+    content = bytearray((tmp_path / "a.png").read_bytes())
+    at = content.index(b"IDAT") - 4
+    content[at : at + 4] = b"\xff\xff\xff\xf0"
+    (tmp_path / "a.png").write_bytes(content)
+    tracemalloc.start()
+    try:
+        assert read_image(tmp_path / "a.png").array.shape == (8, 8)  # its pixels are whole
+        assert tracemalloc.get_traced_memory()[1] < 10e6
+    finally:
+        tracemalloc.stop()

@@ -19,11 +19,12 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.encaps import generate_frames
-from pydicom.filereader import read_file_meta_info
+from pydicom.filereader import read_dataset as read_dataset_of
 from pydicom.pixels import pixel_array
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, JPEGExtended12Bit
 
 from ..errors import DataError, ResourceError
+from .bounded import BoundedReader
 
 MAX_SLICE_PIXELS = 64_000_000
 _MAX_INFLATED = 2**30  # bytes; a deflated file is inflated as a whole
@@ -215,25 +216,26 @@ def _is_dicom(path: Path) -> bool:
 
 
 def _read(path: Path, *, pixels: bool) -> pydicom.Dataset:
-    with path.open("rb") as file:
+    wanted = None if pixels else list(_TAGS)
+    with BoundedReader(path) as file:
         file.seek(128)
         if file.read(4) == b"DICM":
-            _require_inflatable(path)
-    wanted = None if pixels else list(_TAGS)
-    data = pydicom.dcmread(path, stop_before_pixels=not pixels, specific_tags=wanted, force=True)
+            _require_inflatable(file, path.name)
+        file.seek(0)
+        data = pydicom.dcmread(file, stop_before_pixels=not pixels, specific_tags=wanted, force=True)
     if "TransferSyntaxUID" not in data.file_meta:
         implicit, little = data.original_encoding
         data.file_meta.TransferSyntaxUID = UID(f"1.2.840.10008.1.2{'' if implicit else '.1' if little else '.2'}")
     return data
 
 
-def _require_inflatable(path: Path) -> None:
-    meta = read_file_meta_info(path)
+def _require_inflatable(file: BoundedReader, name: str) -> None:
+    """Refuse a deflated file that is a bomb; pydicom inflates it as a whole."""
+    meta = read_dataset_of(file, False, True, stop_when=lambda tag, _vr, _length: tag.group != 2)
     if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
         return
-    packed = path.read_bytes()[144 + int(meta.FileMetaInformationGroupLength) :]
-    if len(zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, _MAX_INFLATED)) >= _MAX_INFLATED:
-        raise DataError(f"{path.name}: inflates to more than {_MAX_INFLATED} bytes; it is no image")
+    if len(zlib.decompressobj(-zlib.MAX_WBITS).decompress(file.read(), _MAX_INFLATED)) >= _MAX_INFLATED:
+        raise DataError(f"{name}: inflates to more than {_MAX_INFLATED} bytes; it is no image")
 
 
 def _slice(path: Path, header: pydicom.Dataset) -> DicomSlice:

@@ -19,6 +19,7 @@ from PIL import Image, ImageOps
 
 from ..errors import ConfigError, DataError, ResourceError
 from ..files import atomic_path
+from .bounded import BoundedReader
 
 MAX_PIXELS = 64_000_000
 _ORIENTATION = 0x0112  # EXIF
@@ -197,7 +198,8 @@ def _opened(path: Path | bytes, name: str, max_pixels: int) -> Iterator[Image.Im
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on metadata, and on sizes that are checked below
-            with Image.open(BytesIO(path) if isinstance(path, bytes) else path, formats=_FORMATS) as image:
+            file = BytesIO(path) if isinstance(path, bytes) else BoundedReader(path)
+            with file, Image.open(file, formats=_FORMATS) as image:
                 _require_size(image, name, max_pixels)
                 yield image
     except DataError:
