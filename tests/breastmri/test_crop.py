@@ -71,3 +71,15 @@ def test_an_implausibly_small_breast_is_flagged() -> None:
     phantom = make_phantom(0)
     study = replace(phantom.study, breast_mask=None, affine=phantom.study.affine @ np.diag([0.35, 0.35, 0.35, 1]))
     assert find_breast(study, "left").problems
+
+
+def test_rounding_of_the_spacing_does_not_move_the_region() -> None:
+    study = replace(make_phantom(1).study, breast_mask=None)
+    other = replace(study, affine=study.affine.astype(np.float32).astype(float) * (1 + 1e-7))
+    assert np.array_equal(find_breast(study, "left").mask, find_breast(other, "left").mask)
+
+
+def test_two_slices_are_flagged() -> None:
+    study = make_phantom(1).study
+    thin = replace(study, phases=study.phases[..., 5:7], lesion_mask=None, breast_mask=None)
+    assert "only 2 slices" in find_breast(thin, "left").problems

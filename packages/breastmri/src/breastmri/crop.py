@@ -7,7 +7,7 @@ right one is the left breast of the mirrored study, so that mirroring a study sw
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
@@ -18,6 +18,7 @@ from .grids import Window
 
 COARSE_MM = 4.0
 VOLUME_ML = (40.0, 4000.0)  # a plausible breast
+MIN_SLICES = 5  # fewer show no shape
 _SEARCH_MM = (45.0, 10.0)  # chest wall below and above the level of the sternum
 _BEND = 0.15  # cost of one voxel of bending, in units of the strongest sheet
 
@@ -49,6 +50,14 @@ def find_breast(study: Study, side: Side) -> BreastRegion:
     Raises:
         DataError: the study's breast mask has no voxel of that side.
     """
+    region = _region(study, side)
+    thinnest = min(study.shape)
+    if thinnest < MIN_SLICES and region.source != "drawn":
+        return replace(region, problems=(*region.problems, f"only {thinnest} slices"))
+    return region
+
+
+def _region(study: Study, side: Side) -> BreastRegion:
     if study.breast_mask is not None:
         mask = study.breast_mask == (1 if side == "left" else 2)
         if not mask.any():
@@ -74,7 +83,9 @@ def _find_left(pre: np.ndarray, spacing_mm: tuple[float, float, float], *, singl
     breast = body & (y > wall[:, None, :])
     breast[middle:] = False
     breast = _largest(ndimage.binary_opening(breast, np.ones((3, 3, 1))))
-    mask = window.spread(breast.astype(np.float32).swapaxes(0, 2), pre.shape) > 0.5
+    mask = (
+        window.spread(breast.astype(np.float32).swapaxes(0, 2), pre.shape) > 0.5 - 1e-3
+    )  # ties, as in `preprocess`
     volume_ml = float(mask.sum() * np.prod(spacing_mm) / 1000)
     if not mask.any() or volume_ml < VOLUME_ML[0] / 4:
         return _whole(pre.shape, single, "no breast found, the whole side is used")
@@ -86,7 +97,8 @@ def _find_left(pre: np.ndarray, spacing_mm: tuple[float, float, float], *, singl
 def _coarse_window(shape: tuple[int, ...], spacing_mm: tuple[float, float, float]) -> Window:
     """A grid of about 4 mm (never finer than the study), symmetric about the study's middle."""
     step = np.maximum(1.0, COARSE_MM / np.array(spacing_mm))
-    counts = np.maximum(1, np.floor((np.array(shape) - 1) / step + 1)).astype(int)
+    # The thousandth absorbs the rounding of spacings in file headers, which must not change the grid.
+    counts = np.maximum(1, np.floor((np.array(shape) - 1) / step + 1.001)).astype(int)
     start = (np.array(shape) - 1 - step * (counts - 1)) / 2
     x, y, z = (int(n) for n in counts)
     a, b, c = (float(v) for v in start)

@@ -21,6 +21,7 @@ from .data.study import Side, Study
 from .grids import Window
 
 CLIP = (-3.0, 5.0)
+_TIE = 1e-3  # windows often start between two voxels: rounding of a header's spacing must not decide the ties
 MARGIN_MM = 8.0  # kept around the breast: skin, and lesions at the chest wall
 
 
@@ -109,7 +110,7 @@ def breast_input(study: Study, side: Side, plan: Preprocessing) -> BreastInput:
     needed = _needed_phases(len(study.phases), plan)
     with np.errstate(over="ignore", invalid="ignore"):
         phases = window.sample(study.phases[needed])
-    inside = window.sample(_padded(region.mask, study.spacing_mm)) > 0.5
+    inside = window.sample(_padded(region.mask, study.spacing_mm)) > 0.5 - _TIE
     array = normalise_phases(phases, inside, plan)
     here = study.lesion_side in (side, None) and study.center_mm is not None
     lesion = window.sample(study.lesion_mask) if here and study.lesion_mask is not None else None
@@ -185,4 +186,4 @@ def _padded(mask: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.ndar
     """The mask and what lies within `MARGIN_MM` of it."""
     if mask.all():
         return mask
-    return ndimage.distance_transform_edt(~mask, sampling=spacing_mm) <= MARGIN_MM
+    return ndimage.distance_transform_edt(~mask, sampling=spacing_mm) <= MARGIN_MM + _TIE

@@ -217,7 +217,7 @@ def predict_command(
 def demo_command(
     run_dir: RunDirOption = Path("runs/breastmri-demo"),
     max_minutes: Annotated[
-        float, typer.Option("--max-minutes", min=0.05, help="Training time of both networks together.")
+        float, typer.Option("--max-minutes", min=0.05, help="Budget: 100 steps of each network a minute.")
     ] = 3.0,
     device: DeviceOption = "auto",
     seed: SeedOption = None,

@@ -70,7 +70,7 @@ def run_demo(
 
     Args:
         run_dir: where everything is written.
-        max_minutes: training time of both networks together; beyond the default it buys more steps.
+        max_minutes: the budget: 100 steps of each network per minute, about what two free cores take in all.
         seed: of phantoms and networks.
         device: where to train.
         resume: continue what an interrupted demo left.

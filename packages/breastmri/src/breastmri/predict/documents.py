@@ -132,6 +132,7 @@ def _candidate(candidate: Candidate, grid: Volume) -> dict[str, Any]:
         "lps_mm": lps(candidate.center_mm),
         "file_voxel": [round(float(v), 2) for v in voxel],
         "map_value": candidate.score,
+        "in_breast": candidate.in_breast,
         "kinetics": None if candidate.kinetics is None else kinetics_document(candidate.kinetics),
     }
 

@@ -16,6 +16,8 @@ from ..localize import BASELINE, Location, available_localisers, locate
 from ..preprocess import BreastInput, breast_inputs
 
 CANDIDATE_MM = 4.0  # radius of the sphere whose curve a candidate shows
+MIN_APART_MM = 10.0
+MIN_SHARE = 0.25  # of the map's range; weaker peaks are no candidates
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Candidate:
         rank: 1 is the hottest of its breast.
         center_mm: RAS+.
         score: the map's value there; comparable within one breast only.
+        in_breast: whether it lies in the breast's region; the first candidate may lie outside.
         kinetics: of a sphere of 4 mm around it; None outside of the volume.
     """
 
@@ -34,6 +37,7 @@ class Candidate:
     rank: int
     center_mm: tuple[float, float, float]
     score: float
+    in_breast: bool
     kinetics: Kinetics | None
 
 
@@ -113,7 +117,7 @@ def predict_study(
             float(prob),
             location,
             baseline,
-            _candidates(breast.side, location, study),
+            _candidates(breast, location, study),
             breast.problems,
         )
         for breast, score, prob, location, baseline in zip(
@@ -140,14 +144,30 @@ def _require_order(study: Study, changes: Sequence[float]) -> None:
         raise DataError(f"{suspicious[0]}; check the series, or go on with --allow")
 
 
-def _candidates(side: Side, location: Location, study: Study) -> tuple[Candidate, ...]:
-    """The centre of the hottest region first, then the map's other peaks."""
-    found = [Candidate(side, 1, location.center_mm, location.peak, _kinetics(study, location.center_mm))]
+def _candidates(breast: BreastInput, location: Location, study: Study) -> tuple[Candidate, ...]:
+    """The centre of the hottest region first, then other peaks inside the breast that are not much weaker."""
+    found = [_candidate(breast, 1, location.center_mm, location.peak, study)]
+    low = float(location.cells.min())
+    least = low + MIN_SHARE * (location.peak - low)
     for peak in location.candidates():
-        if np.linalg.norm(np.subtract(peak.center_mm, location.center_mm)) >= 2.5 * CANDIDATE_MM:
-            rank = len(found) + 1
-            found.append(Candidate(side, rank, peak.center_mm, peak.score, _kinetics(study, peak.center_mm)))
+        near = any(np.linalg.norm(np.subtract(peak.center_mm, c.center_mm)) < MIN_APART_MM for c in found)
+        if peak.score >= least and not near and _in_region(breast, peak.center_mm):
+            found.append(_candidate(breast, len(found) + 1, peak.center_mm, peak.score, study))
     return tuple(found)
+
+
+def _candidate(
+    breast: BreastInput, rank: int, center_mm: tuple[float, float, float], score: float, study: Study
+) -> Candidate:
+    inside = _in_region(breast, center_mm)
+    return Candidate(breast.side, rank, center_mm, score, inside, _kinetics(study, center_mm))
+
+
+def _in_region(breast: BreastInput, center_mm: tuple[float, float, float]) -> bool:
+    index = np.rint(np.linalg.solve(breast.affine[:3, :3], np.array(center_mm) - breast.affine[:3, 3])).astype(int)
+    if (index < 0).any() or (index >= breast.region.shape).any():
+        return False
+    return bool(breast.region[tuple(index)])
 
 
 def _kinetics(study: Study, center_mm: tuple[float, float, float]) -> Kinetics | None:

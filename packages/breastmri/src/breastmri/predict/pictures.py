@@ -37,8 +37,6 @@ def _mip_png(
         panel.imshow((plane / top).clip(0, 1), cmap="gray", **options)
         panel.set_title(title, fontsize=10)
         panel.set_axis_off()
-        if across == 0:
-            panel.invert_xaxis()  # x grows to the patient's right, which readers expect on the left
     if heat.max() > 0:
         share = heat / heat.max()
         axes[1].imshow(share, cmap="inferno", alpha=0.6 * share.clip(0, 1), vmin=0, vmax=1, **options)
@@ -48,6 +46,8 @@ def _mip_png(
             axes[1].plot(index[across], index[up], "o", ms=9, mfc="none", mec="cyan", mew=1.2)
             label = f"{breast.side[0].upper()}{candidate.rank}"
             axes[1].annotate(label, (index[across], index[up]), color="cyan", fontsize=8)
+    for panel in axes if across == 0 else ():  # last: every drawing resets the limits
+        panel.invert_xaxis()  # x grows to the patient's right, which readers expect on the left
     figure.suptitle(notice, fontsize=8, color="0.35")
     out = io.BytesIO()
     FigureCanvasAgg(figure).print_png(out)
