@@ -3,16 +3,108 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from ._shared.assets import cache_dir
 from ._shared.errors import ConfigError, DataError
+from ._shared.logs import get_logger
+from .data.predictions import resolve_predictions
+from .data.registered import registered_predictions
 from .data.sample import Dataset, Sample, clothing_mask
 from .engine.evaluation import Evaluation, summarise, write_evaluation
 from .engine.plan import Plan, Row
 from .engine.run import run_plan
+from .protocol.presets import load_protocol
 from .protocol.schema import Protocol
+
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class EvaluationRequest:
+    """What a user asks for.
+
+    Attributes:
+        dataset: an opened pair list.
+        folders: method -> folder of results.
+        registry: file of registered methods, whose results are taken too.
+        pattern: how the files in `folders` are named.
+        protocols: names of presets, or TOML files.
+        weights_dir: the user's weight files.
+        random_seed: seeded random network weights; results are stamped NOT COMPARABLE.
+        device: where networks run.
+        allow: go on despite findings of the doctor.
+    """
+
+    dataset: Dataset
+    folders: Mapping[str, Path]
+    registry: Path | None
+    pattern: str
+    protocols: tuple[str, ...]
+    weights_dir: Path | None = None
+    random_seed: int | None = None
+    device: str = "cpu"
+    allow: bool = False
+
+
+def evaluate_folders(
+    request: EvaluationRequest,
+    run_dir: Path,
+    *,
+    resume: bool = False,
+    shard: tuple[int, int] = (0, 1),
+    quiet: bool = False,
+) -> Evaluation | None:
+    """Resolve the files, let the doctor look at them, evaluate.
+
+    Args:
+        request: what is wanted.
+        run_dir: where everything goes.
+        resume: continue.
+        shard: (index, number); under torchrun the first process sums up when all are done.
+        quiet: no progress on stderr.
+
+    Returns:
+        The evaluation; None where another call or process sums up.
+
+    Raises:
+        ConfigError, DataError, CheckpointError, ResourceError: as the steps.
+    """
+    from .doctor.check import check
+    from .doctor.findings import require_sound
+    from .engine.processes import processes, wait_for_others
+
+    dataset = request.dataset
+    predictions = {
+        name: resolve_predictions(dataset, folder, request.pattern, allow_missing=request.allow)
+        for name, folder in request.folders.items()
+    }
+    if request.registry is not None:
+        predictions |= registered_predictions(dataset, request.registry, allow_missing=request.allow)
+    protocols = [load_protocol(name) for name in request.protocols]
+    findings = check(dataset, predictions)
+    for finding in findings:
+        if finding.level != "info":
+            _log.warning("%s", finding)
+    require_sound(findings, allow=request.allow)
+    plan = make_plan(
+        dataset,
+        predictions,
+        protocols,
+        weights_dir=request.weights_dir,
+        random_seed=request.random_seed,
+        device=request.device,
+        allow=request.allow,
+    )
+    data = f"{dataset.root.name}, {dataset.pairs}#{dataset.list_hash}"
+    evaluation = evaluate(plan, run_dir, data=data, resume=resume, shard=shard, quiet=quiet)
+    if shard == processes() and shard[1] > 1:
+        wait_for_others()
+        if shard[0] == 0:
+            return evaluate(plan, run_dir, data=data, resume=True, quiet=quiet)
+    return evaluation
 
 
 def make_plan(

@@ -156,34 +156,45 @@ class PairScorer:
 
     def _lpips(self, method: str, region: Region, protocol: Protocol, spec: LPIPSSpec) -> float:
         network = self.networks.lpips[spec.net]
-        masked = protocol.reduction == "masked" and region != "all"
-        seen: Region = "all" if masked else region
-        first, second = (self._activations(name, seen, protocol, spec) for name in (method, ""))
-        if not masked:
+        if protocol.reduction == "canvas" or region == "all":
+            first, second = (self._activations(name, region, protocol, spec) for name in (method, ""))
             return float(network.distance(first, second))
-        height, width = self.images[""].shape[:2]
-        size = (height, width) if spec.side_px is None else (spec.side_px, spec.side_px)
-        key = ("lpips map", spec, method)
-        found = self.once(key, lambda: network.distance_map(first, second, size)[0].double().cpu().numpy())
+        share = float(self.mask(region, protocol.mask_dilation_px).mean())
+        if share == 0:
+            return math.nan
+        first = self._embed(
+            ("transplant", spec, method, region, protocol.mask_dilation_px),
+            spec,
+            self._transplanted(method, region, protocol),
+        )
+        return float(network.distance(first, self._activations("", "all", protocol, spec))) / share
+
+    def _transplanted(self, method: str, region: Region, protocol: Protocol) -> Pixels:
+        """The photo with the region's pixels of a result: nothing that happens elsewhere can enter a deep feature.
+
+        A mask on LPIPS's map would not do: the receptive fields of its last stages are larger than a face.
+        """
         mask = self.mask(region, protocol.mask_dilation_px)
-        return region_forms.masked_mean(found, mask if size == (height, width) else resized(mask, size))
+        return np.where(mask[:, :, None], self.images[method], self.images[""])
 
     def _activations(self, name: str, region: Region, protocol: Protocol, spec: LPIPSSpec) -> list[Tensor]:
+        where = () if region == "all" else (region, protocol.mask_dilation_px, protocol.fill)
+        image = self.canvas(name, region, protocol.mask_dilation_px, protocol.fill)
+        return self._embed(("activations", spec, name, where), spec, image)
+
+    def _embed(self, key: Hashable, spec: LPIPSSpec, image: Pixels) -> list[Tensor]:
         import torch
         from torch.nn import functional as F
 
         def compute() -> list[Tensor]:
             network = self.networks.lpips[spec.net]
-            images = signed(self.canvas(name, region, protocol.mask_dilation_px, protocol.fill)).to(
-                next(network.parameters()).device
-            )
+            images = signed(image).to(next(network.parameters()).device)
             if spec.side_px is not None:
                 images = F.interpolate(images, size=(spec.side_px,) * 2, mode="bilinear", align_corners=False)
             with torch.inference_mode():
                 return network.activations(images)
 
-        where = () if region == "all" else (region, protocol.mask_dilation_px, protocol.fill)
-        return self.once(("activations", spec, name, where), compute)
+        return self.once(key, compute)
 
     def _dists(self, method: str) -> float:
         import torch
@@ -220,9 +231,7 @@ class PairScorer:
         """Cosine of features of the shop photo and of the worn garment, cut out and put on white like a shop photo."""
         if self.garment is None or not self.clothing.any():
             return math.nan
-        rows, columns = (np.flatnonzero(self.clothing.any(axis=axis)) for axis in (1, 0))
-        box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        worn = region_forms.filled_outside(self.images[method][box], self.clothing[box], 255)
+        worn = region_forms.cut_out(self.images[method], self.clothing)
         shop, result = self.networks.extractors["effnet_lite0"]([self.garment, worn]).astype(np.float64)
         return float(shop @ result) / float(np.linalg.norm(shop) * np.linalg.norm(result))
 
@@ -255,10 +264,3 @@ def signed(image: Pixels) -> Tensor:
     import torch
 
     return torch.from_numpy(np.moveaxis(image, 2, 0).copy()).float()[None] / 127.5 - 1
-
-
-def resized(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """A mask on the square that an LPIPS with `side_px` sees."""
-    from ..resize import resize_mask
-
-    return resize_mask(mask, size)

@@ -64,3 +64,15 @@ def grown(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
 def edge_band(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
     """Pixels within `radius` of the region's border, on both sides of it."""
     return grown(mask, radius) & ~shrunk(mask, radius)
+
+
+def cut_out(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """The region's bounding box on white, as a shop shows a garment.
+
+    Args:
+        image: (H, W, 3) uint8.
+        mask: (H, W), True somewhere.
+    """
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return filled_outside(image[box], mask[box], 255)

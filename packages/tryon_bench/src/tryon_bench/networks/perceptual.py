@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from .._shared.assets import asset_path
 from .._shared.errors import CheckpointError
@@ -94,14 +93,6 @@ class LPIPS(nn.Module):
     def distance(self, first: list[Tensor], second: list[Tensor]) -> Tensor:
         """LPIPS of two batches of activations: (B,)."""
         return torch.stack([stage.mean(dim=(1, 2, 3)) for stage in self.maps(first, second)]).sum(0)
-
-    def distance_map(self, first: list[Tensor], second: list[Tensor], size: tuple[int, int]) -> Tensor:
-        """The distance at every pixel, (B, H, W), whose mean is close to `distance` (bilinear up-sampling)."""
-        stages = [
-            F.interpolate(stage, size=size, mode="bilinear", align_corners=False)
-            for stage in self.maps(first, second)
-        ]
-        return torch.stack(stages).sum(0)[:, 0]
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """LPIPS of two (B, 3, H, W) batches in [-1, 1]: (B,)."""

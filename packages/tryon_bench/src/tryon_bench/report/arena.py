@@ -77,7 +77,7 @@ def _duels(evaluation: Evaluation, count: int, rng: np.random.Generator) -> list
         sides = list(meetings[number % len(meetings)])
         rng.shuffle(sides)
         found.append({"pair": pairs[int(rng.integers(len(pairs)))], "left": str(sides[0]), "right": str(sides[1])})
-    rng.shuffle(found)  # type: ignore[arg-type]
+    rng.shuffle(found)
     return found
 
 
