@@ -5,6 +5,9 @@ from __future__ import annotations
 TALK = {"--json", "--debug"}
 DATA = {"--setting", "--format", "--pairs", "--split", "--parse-scheme", "--folder"}
 FLAGS = {
+    "registry": TALK
+    | {"--method", "--tag", "--pipeline", "--warp", "--stage", "--since", "--until"}
+    | {"--dataset", "--metric", "--setting", "--region", "--plot"},
     "diff-protocols": TALK,
     "doctor": TALK | DATA | {"--pred", "--methods", "--pattern"},
     "synth": TALK | {"--cases", "--size", "--corrupt", "--seed"},

@@ -188,3 +188,66 @@ def diff_protocols_command(
         as_json,
         "\n".join(blocks),
     )
+
+
+@command(
+    app,
+    "registry",
+    examples=[
+        "tryon-bench registry methods --warp flow --since 2022",
+        "tryon-bench registry results --dataset VITON --metric fid --setting paired --region all --plot fid.png",
+    ],
+)
+def registry_command(
+    table: Annotated[
+        Literal["methods", "results", "published", "grades"],
+        typer.Argument(metavar="TABLE", help="methods, results, published or grades."),
+    ],
+    method: Annotated[str | None, typer.Option("--method", metavar="NAME", help="One method.")] = None,
+    tag: Annotated[
+        str | None, typer.Option("--tag", metavar="NAME", help="Colour of the survey's figure.")
+    ] = None,
+    pipeline: Annotated[str | None, typer.Option("--pipeline", metavar="I..VII", help="Pipeline type.")] = None,
+    warp: Annotated[
+        str | None, typer.Option("--warp", metavar="NAME", help="tps, stn, flow, implicit, uv.")
+    ] = None,
+    stage: Annotated[str | None, typer.Option("--stage", metavar="NAME", help="Try-on stage.")] = None,
+    since: Annotated[int | None, typer.Option("--since", help="First year.")] = None,
+    until: Annotated[int | None, typer.Option("--until", help="Last year.")] = None,
+    dataset: Annotated[Literal["VITON", "VITON-HD"] | None, typer.Option("--dataset", help="Test set.")] = None,
+    metric: Annotated[
+        Literal["ssim", "lpips", "fid", "inception_score", "semantic_score"] | None,
+        typer.Option("--metric", help="What was plotted."),
+    ] = None,
+    setting: Annotated[Literal["paired", "unpaired"] | None, typer.Option("--setting", help="Setting.")] = None,
+    region: Annotated[
+        Literal["all", "clothing", "person"] | None, typer.Option("--region", help="Region.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE", help="Draw `results` over the years.")
+    ] = None,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Query the survey's 40 methods and the numbers read from its plots, with provenance and reading errors."""
+    from ..registry.listing import list_table
+    from ..registry.query import find_results
+
+    rows, text = list_table(
+        table,
+        methods={
+            "method": method, "tag": tag, "pipeline": pipeline, "warp": warp, "stage": stage, "since": since,
+            "until": until,
+        },
+        results={"method": method, "dataset": dataset, "metric": metric, "setting": setting, "region": region},
+    )  # fmt: skip
+    if plot is not None:
+        from ..registry.figure import plot_over_time
+
+        found = find_results(method=method, dataset=dataset, metric=metric, setting=setting, region=region)
+        line = plot_over_time(found, plot)
+        slope = (
+            "" if line is None else f": {line.slope:+.4g} a year ({line.low:+.4g} to {line.high:+.4g}, n {line.n})"
+        )
+        text += f"\n{plot}{slope}"
+    emit({"table": table, "rows": rows}, as_json, text)
