@@ -18,7 +18,7 @@ KeepOption = Annotated[
     bool, typer.Option("--resume", metavar="", help="Keep the masks that are there, make the others.")
 ]
 PartOption = Annotated[
-    Literal["test", "train"],
-    typer.Option("--part", help="Cases of a data set: those for testing or for training."),
+    Literal["test", "validation", "train"],
+    typer.Option("--part", help="Cases of a data set: for testing, of its own validation part, or for training."),
 ]
 MinutesOption = Annotated[float | None, typer.Option("--max-minutes", min=0, help="Stop after this many minutes.")]

@@ -9,20 +9,25 @@ from .._shared.errors import DataError
 from .dataset import Case, Dataset
 from .layouts import LAYOUTS
 
-Part = Literal["test", "train"]
+Part = Literal["test", "validation", "train"]
 
 
 def cases_of(dataset: Dataset, part: Part) -> tuple[Case, ...]:
-    """The testing or the training cases.
+    """The testing or the training cases, or those that the data set's own (first) fold keeps for validation.
 
     Raises:
-        DataError: there are none.
+        DataError: there are none; the message names the parts that there are.
     """
-    cases = dataset.testing if part == "test" else dataset.training
-    if not cases:
-        other = "train" if part == "test" else "test"
-        raise DataError(f"{dataset.root.name}: no {part} cases in this data set; choose --part {other}")
-    return cases
+    kept = set(dataset.folds[0].val) if dataset.folds else set()
+    parts: dict[Part, tuple[Case, ...]] = {
+        "test": dataset.testing,
+        "validation": tuple(case for case in dataset.training if case.case_id in kept),
+        "train": dataset.training,
+    }
+    if not parts[part]:
+        others = " or ".join(name for name, cases in parts.items() if cases)
+        raise DataError(f"{dataset.root.name}: no {part} cases in this data set; choose --part {others}")
+    return parts[part]
 
 
 def is_dataset(root: Path) -> bool:

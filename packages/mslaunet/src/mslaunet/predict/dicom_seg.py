@@ -6,7 +6,9 @@ Nothing else that this package writes does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -38,17 +40,27 @@ def write_dicom_seg(
         ResourceError: the file cannot be written.
     """
     sources = _by_position([read_dataset(path) for path in files])
+    for data in sources:
+        if not data.get("SliceThickness"):  # may be empty by the standard, and a SEG must say it
+            data.SliceThickness = float(np.linalg.norm(volume.source.affine[:3, 2]))
     frames = np.ascontiguousarray(in_source_axes(labels, volume).transpose(2, 1, 0)).astype(np.uint8)
     present = {label: name for label, name in classes.items() if label > 0}
     if max(present) > 255:
         raise DataError(f"{target.name}: {len(present)} classes; a SEG is written for up to 255, use NIfTI")
-    segmentation = _build(sources, frames, present, target.name)
-    with atomic_path(target) as temporary:
+    with atomic_path(target) as temporary, silent():
         target.parent.mkdir(parents=True, exist_ok=True)
-        segmentation.save_as(temporary)
+        _build(sources, frames, present, target.name).save_as(temporary)
     if not np.array_equal(_read_back(target, sources, frames.shape), frames):
         target.unlink()
         raise DataError(f"{target.name}: the SEG reads back differently from what was predicted; nothing was kept")
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """No warnings: those of highdicom and pydicom quote values, which may name a patient."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _by_position(sources: list[Any]) -> list[Any]:
@@ -92,9 +104,10 @@ def _build(sources: list[Any], frames: np.ndarray, classes: Mapping[int, str], n
             device_serial_number="none",
         )
     except (AttributeError, KeyError, TypeError, ValueError) as err:  # what highdicom raises for a missing element
+        element = getattr(err, "name", None) or type(err).__name__  # a keyword of the standard, never a value
         raise DataError(
-            f"{name}: the source series lacks or garbles an element that a SEG must repeat ({type(err).__name__}); "
-            "write NIfTI instead (--format auto)"
+            f"{name}: the source series lacks or garbles an element that a SEG must repeat ({element}); write NIfTI "
+            "instead (--format auto)"
         ) from err
 
 
