@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from pydantic import Field
 
 from ._shared.config import FrozenModel
@@ -150,6 +148,9 @@ def resize_planes(planes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resize slices (C, D, H, W) bilinearly to `size`, averaging when shrinking (no aliasing)."""
     if planes.shape[-2:] == size:
         return planes
+    import torch  # not above: the runner of exported models reads a plan without torch
+    import torch.nn.functional as F
+
     tensor = torch.from_numpy(np.ascontiguousarray(planes))
     return F.interpolate(tensor, size=size, mode="bilinear", antialias=True).numpy()
 
@@ -161,6 +162,9 @@ def resize_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """
     if labels.shape[-2:] == size:
         return labels
+    import torch
+    import torch.nn.functional as F
+
     tensor = torch.from_numpy(labels.astype(np.float32))[None]
     return F.interpolate(tensor, size=size, mode="nearest-exact")[0].numpy().astype(labels.dtype)
 
