@@ -64,6 +64,17 @@ def compare_evaluations(a: Sequence[Case], b: Sequence[Case]) -> DelongTest:
     return delong_test(labels, [first[k].score for k in keys], [second[k].score for k in keys], patients)
 
 
+def comparison_text(test: DelongTest) -> str:
+    """What `compare` prints."""
+    if test.undefined:
+        return f"AUC {test.auc_a:.4f} and {test.auc_b:.4f}: no test ({test.undefined}, n = {test.n_patients} patients)"
+    return (
+        f"AUC A {test.auc_a:.4f}, B {test.auc_b:.4f}; "
+        f"A - B {test.difference:+.4f} ({test.low:+.4f} to {test.high:+.4f}), "
+        f"Z {test.z:.3f}, p {test.p_value:.3g}, n = {test.n_patients} patients"
+    )
+
+
 def read_cases(path: Path) -> list[Case]:
     """Cases of an `evaluation.json`, or of the folder that holds one.
 

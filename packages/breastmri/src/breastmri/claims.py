@@ -22,7 +22,8 @@ from pydantic import Field
 from scipy import stats
 
 from ._shared.config import FrozenModel, load_config, read_toml
-from ._shared.files import atomic_write
+from ._shared.errors import ConfigError
+from ._shared.files import atomic_write, require_writable_dir
 from ._shared.logs import get_logger
 from ._shared.metrics.delong import delong, delong_test
 from ._shared.metrics.statistics import PatientInterval, paired_permutation_test, patient_bootstrap
@@ -56,13 +57,20 @@ def claims_plan() -> ClaimsPlan:
     return ClaimsPlan.model_validate(read_toml(recipe_path("claims")))
 
 
-def run_claims(run_dir: Path, plan: ClaimsPlan, *, device: str = "cpu", quiet: bool = False) -> dict[str, Any]:
-    """Train and test every recipe on every seed; finished runs are kept, an interrupted one goes on.
+def run_claims(
+    run_dir: Path, plan: ClaimsPlan, *, device: str = "cpu", resume: bool = True, quiet: bool = False
+) -> dict[str, Any]:
+    """Train and test every recipe on every seed; with `resume` finished runs are kept, an interrupted one goes on.
 
     Raises:
+        ConfigError: the directory holds runs and `resume` is off.
         ResourceError: the directory cannot be written.
     """
-    run_dir.mkdir(parents=True, exist_ok=True)
+    require_writable_dir(run_dir)
+    if not resume and any(run_dir.glob("*-seed*")):
+        raise ConfigError(
+            f"{run_dir.name}: holds runs already: continue with --resume, or choose another --run-dir"
+        )
     results = []
     for seed in plan.seeds:
         for recipe in plan.recipes:

@@ -94,8 +94,8 @@ class Evaluation:
             "stamp": "synthetic training data: not for patients" if self.phantom else "",
             "calibrated": self.calibrated,
             "cases": [dataclasses.asdict(case) for case in self.cases],
-            "groups": [_named(dataclasses.asdict(group)) for group in self.groups],
-            "localisers": [_named(dataclasses.asdict(row)) for row in self.localisers],
+            "groups": [named_values(dataclasses.asdict(group)) for group in self.groups],
+            "localisers": [named_values(dataclasses.asdict(row)) for row in self.localisers],
             "site_probe": self.site_probe,
         }
 
@@ -319,10 +319,10 @@ def write_evaluation(evaluation: Evaluation, directory: Path) -> Path:
     return path
 
 
-def _named(value: Any) -> Any:
+def named_values(value: Any) -> Any:
     """Named tuples as mappings: a JSON list of bare numbers would need a legend."""
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return {key: _named(item) for key, item in value._asdict().items()}
+        return {key: named_values(item) for key, item in value._asdict().items()}
     if isinstance(value, dict):
-        return {key: _named(item) for key, item in value.items()}
-    return [_named(item) for item in value] if isinstance(value, list | tuple) else value
+        return {key: named_values(item) for key, item in value.items()}
+    return [named_values(item) for item in value] if isinstance(value, list | tuple) else value

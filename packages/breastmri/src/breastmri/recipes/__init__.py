@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
+from .._shared.config import read_toml
 from .._shared.errors import ConfigError
 
 
@@ -31,8 +33,10 @@ def recipe_path(name: str) -> Path:
     return Path(str(files(__name__) / f"{name}.toml"))
 
 
-def config_path(given: Path | None) -> Path | None:
-    """A settings file, or the recipe that is meant by a bare name that is no file."""
-    if given is None or given.exists() or given.suffix or str(given) not in recipe_names():
-        return given
-    return recipe_path(str(given))
+def read_recipe(name: str) -> dict[str, Any]:
+    """Settings of a recipe.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    return read_toml(recipe_path(name))
