@@ -23,9 +23,9 @@ _TINY: dict[str, tuple[str, dict[str, Any]]] = {
         "vit_tiny_patch16_224",
         {"embed_dim": 96, "depth": 4, "num_heads": 4, "patch_size": 8},
     ),
-    "tiny-resnet": ("resnet18", {"channels": (16, 32, 64, 96), "layers": (1, 1, 1, 1)}),
+    "tiny-resnet": ("resnet18", {"channels": (16, 32, 64, 96), "layers": (1, 1, 1, 1), "output_stride": 8}),
 }
-_TINY_TEXT = {"hidden_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 192}
+_TINY_TEXT = {"hidden_size": 96, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 192}
 
 
 class ImageTower(nn.Module):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .._shared.order import generator
 from ..data.pairs import ABSENT, PRESENT, Pair, PairDataset, Region, Split
+from ..prompts import Prompts
 
 SHARE_PRESENT = 0.35  # chance of each finding; a third keeps films of no, one and several findings common
 
@@ -175,6 +176,27 @@ def _report(chosen: list[Finding], present: list[str], rng: np.random.Generator)
 
 def _sentence(templates: tuple[str, ...], finding: Finding, rng: np.random.Generator) -> str:
     degree = _DEGREES[int(rng.integers(len(_DEGREES)))]
+    return _filled(templates[int(rng.integers(len(templates)))], finding, degree)
+
+
+def _filled(template: str, finding: Finding, degree: str) -> str:
     words = {"term": finding.term, "place": finding.place, "degree": degree}
-    words |= {"Term": finding.term.capitalize(), "Degree": degree.capitalize()}
-    return templates[int(rng.integers(len(templates)))].format(**words)
+    return template.format(**words, Term=finding.term.capitalize(), Degree=degree.capitalize())
+
+
+def planted_prompts() -> dict[str, Prompts]:
+    """Sentences for and against every finding in the wording of the planted reports.
+
+    A tower trained on these few templates knows no others; the usual prompts (`default_prompts`) ask it in words that
+    it never saw.
+
+    Example:
+        >>> planted_prompts()["Edema"].negative[0]
+        'No interstitial edema.'
+    """
+    prompts = {}
+    for finding in FINDINGS:
+        stated = (_filled(text, finding, degree) for text in _PRESENT_SENTENCES for degree in _DEGREES)
+        denied = (_filled(text, finding, "") for text in _ABSENT_SENTENCES)
+        prompts[finding.name] = Prompts(tuple(stated), tuple(denied))
+    return prompts
