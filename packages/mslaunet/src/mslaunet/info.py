@@ -8,6 +8,7 @@ from typing import Any
 from .cost import forward_gflop
 from .model import PRESETS, VARIANTS, MSLAUNet
 from .predict import read_model
+from .recipes import recipe_names
 from .report import text_table
 
 
@@ -24,9 +25,11 @@ def describe_package() -> tuple[dict[str, Any], str]:
             "",
             text_table(["preset", *switches], presets),
             "All presets have the same parameters. We ship no weights.",
+            "",
+            f"recipes (train --recipe): {', '.join(recipe_names())}",
         ]
     )
-    return {"variants": variants, "presets": PRESETS}, text
+    return {"variants": variants, "presets": PRESETS, "recipes": list(recipe_names())}, text
 
 
 def describe_model(path: Path) -> tuple[dict[str, Any], str]:
