@@ -45,10 +45,15 @@ function article(entry, reasons) {
   const title = document.createElement("h3");
   title.textContent = entry.pair;
   const list = document.createElement("ul");
-  for (const reason of reasons) {
+  for (const reason of reasons.slice(0, 4)) {
     const item = document.createElement("li");
     item.textContent = `${reason.method}: ${reason.metric}, ${reason.region} = ${reason.value}`;
     list.append(item);
+  }
+  if (reasons.length > 4) {
+    const rest = document.createElement("li");
+    rest.textContent = `and ${reasons.length - 4} more; filter to see which`;
+    list.append(rest);
   }
   const strip = document.createElement("div");
   strip.className = "strip";
