@@ -46,7 +46,8 @@ byId("undo").addEventListener("click", () => {
 });
 document.addEventListener("keydown", (event) => {
   const choice = { ArrowLeft: "left", ArrowRight: "right", " ": "tie" }[event.key];
-  if (choice && event.target.tagName !== "BUTTON") {
+  // space on a button presses the button
+  if (choice && !(choice === "tie" && event.target.tagName === "BUTTON")) {
     event.preventDefault();
     vote(choice);
   }
