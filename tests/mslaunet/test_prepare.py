@@ -187,6 +187,20 @@ def test_text_of_dicom_headers_does_not_come_along(tmp_path: Path) -> None:
             assert b"CANARY" not in content
 
 
+def test_t7_distances_on_scans_of_unknown_voxel_size_are_not_called_millimetres(
+    synapse: Path, tmp_path: Path
+) -> None:
+    from mslaunet.evaluate import class_mean, evaluate_folders
+
+    prepare_dataset("synapse", synapse, tmp_path / "dst", quiet=True)
+    labels = tmp_path / "dst/labelsTr"
+    assert class_mean(evaluate_folders(labels, labels, quiet=True), "hd95_px").mean == 0
+    write_synthetic("nnunet", tmp_path / "mm", cases=2)
+    prepare_dataset("nnunet", tmp_path / "mm", tmp_path / "mm2", quiet=True)
+    labels = tmp_path / "mm2/labelsTr"
+    assert class_mean(evaluate_folders(labels, labels, quiet=True), "hd95_mm").mean == 0
+
+
 def test_the_command_tells_what_it_made_and_what_to_know(synapse: Path, tmp_path: Path, run_cli: Run) -> None:
     result = run_cli("prepare", "synapse", synapse, tmp_path / "dst", "--json", "--quiet")
     assert result.exit_code == 0, result.stderr

@@ -18,6 +18,7 @@ from ._shared.metrics.transunet import evaluate_case_transunet
 from .calibration import Calibration, Reliability
 from .compat import smoothed_scores
 from .data.dataset import Case, Dataset
+from .data.manifest import read_manifest
 from .data.nnunet import read_classes
 from .data.parts import Part, cases_of
 from .data.patients import read_patients, require_listed
@@ -167,7 +168,8 @@ def evaluate_folders(
 ) -> Evaluation:
     """Score every reference mask against the prediction of the same name.
 
-    Intervals resample the patients of a `patients.csv` beside the reference folder; without one, the cases. What
+    Intervals resample the patients of a `patients.csv` beside the reference folder; without one, the cases. Distances
+    are in voxels where the `mslaunet.json` there says that the sources did not tell how large a voxel is. What
     `predict` wrote beside its masks (expected Dice, confidence maps) is taken along.
 
     Args:
@@ -188,11 +190,14 @@ def evaluate_folders(
         require_listed({name for name, _, _ in paths}, patients)
     classes = classes or _classes_beside(references)
     reader = MaskReader(masks)
+    prepared = read_manifest(references.resolve().parent)
+    in_voxels = prepared is not None and not prepared.spacing_known
     with progress(len(paths), "evaluating", quiet=quiet) as bar:
 
         def pairs() -> Iterator[MaskPair]:
             for name, reference, prediction in paths:
-                yield load_pair(name, reference, prediction, reader)
+                pair = load_pair(name, reference, prediction, reader)
+                yield dataclasses.replace(pair, spacing_mm=None) if in_voxels else pair
                 bar.update()
 
         return evaluate_pairs(
