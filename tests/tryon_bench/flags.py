@@ -5,6 +5,7 @@ from __future__ import annotations
 TALK = {"--json", "--debug"}
 DATA = {"--setting", "--format", "--pairs", "--split", "--parse-scheme", "--folder"}
 FLAGS = {
+    "run": TALK | DATA | {"--out", "--command", "--seed", "--resume", "--quiet"},
     "registry": TALK
     | {"--method", "--tag", "--pipeline", "--warp", "--stage", "--since", "--until"}
     | {"--dataset", "--metric", "--setting", "--region", "--plot"},

@@ -1,0 +1,118 @@
+"""Run a method over a data set: one PNG per pair, resumable, with a manifest of what was made."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+
+from .._shared.errors import ConfigError, DataError
+from .._shared.files import atomic_write, require_writable_dir, sha256_file
+from .._shared.io.images import write_png
+from .._shared.logs import get_logger, progress
+from .._shared.strict_json import to_json
+from ..data.sample import Dataset, Sample
+from ..engine.images import decode
+from .conditions import conditions_of
+from .interface import Image, Method
+
+_log = get_logger(__name__)
+_RUN = "run.json"
+MANIFEST = "manifest.jsonl"
+
+
+def run_method(
+    method: Method, dataset: Dataset, out: Path, *, seed: int = 0, resume: bool = False, quiet: bool = False
+) -> int:
+    """Dress everybody.
+
+    `out` gets `<pair_id>.png` for every pair, `run.json` (what was run) and `manifest.jsonl` (every row with the
+    SHA-256 of its result).
+
+    Args:
+        method: see `catalogue.get_method`.
+        dataset: rows.
+        out: folder; empty, or of the same run with `resume`.
+        seed: of the run; each pair has its own, whatever the order.
+        resume: keep the results that are there.
+        quiet: no progress.
+
+    Returns:
+        Number of results that were made now.
+
+    Raises:
+        ConfigError: results are there without `resume`, or of another run.
+        DataError: a damaged file, or what the method refuses.
+        ResourceError: `out` cannot be written.
+    """
+    require_writable_dir(out)
+    _claim(out, _description(method, dataset, seed), resume)
+    made = 0
+    with progress(len(dataset.samples), method.id, quiet=quiet) as bar:
+        for sample in dataset.samples:
+            target = out / f"{sample.pair_id}.png"
+            if not target.exists():  # written whole or not at all
+                write_png(target, _dressed(method, sample, seed))
+                made += 1
+            bar.update()
+    rows = [_row(sample, out / f"{sample.pair_id}.png") for sample in dataset.samples]
+    atomic_write(out / MANIFEST, "\n".join(to_json(row) for row in rows) + "\n")
+    return made
+
+
+def _dressed(method: Method, sample: Sample, seed: int) -> Image:
+    person, garment = decode(sample.person), decode(sample.garment)
+    start = time.perf_counter()
+    result = method(person, garment, conditions_of(sample, person, garment, seed))
+    _log.debug("%s: %.2f s", sample.pair_id, time.perf_counter() - start)
+    if result.shape != person.shape or result.dtype != np.uint8:
+        raise DataError(
+            f"{method.id}: made {result.shape} {result.dtype} for {sample.pair_id}, expected {person.shape} uint8"
+        )
+    return result
+
+
+def _description(method: Method, dataset: Dataset, seed: int) -> dict[str, object]:
+    return {
+        "method": method.id,
+        "version": method.version,
+        "format": dataset.format,
+        "setting": dataset.setting,
+        "pairs": dataset.pairs,
+        "list_hash": dataset.list_hash,
+        "seed": seed,
+    }
+
+
+def _claim(out: Path, description: dict[str, object], resume: bool) -> None:
+    """Write what is run, or see to it that the same is resumed."""
+    path = out / _RUN
+    if not path.exists():
+        if any(out.glob("*.png")):
+            raise ConfigError(f"{out.name}: holds images but no {_RUN}; choose another folder")
+        atomic_write(path, json.dumps(description, indent=2) + "\n")
+        return
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as err:
+        raise ConfigError(f"{out.name}/{_RUN}: damaged; choose another folder") from err
+    differing = [key for key, value in description.items() if known.get(key) != value]
+    if differing:
+        key = differing[0]
+        raise ConfigError(f"{out.name}: holds another run ({key} {known.get(key)!r}, now {description[key]!r})")
+    if not resume:
+        raise ConfigError(
+            f"{out.name}: holds this run already; continue it with --resume or choose another folder"
+        )
+
+
+def _row(sample: Sample, result: Path) -> dict[str, object]:
+    return {
+        "pair_id": sample.pair_id,
+        "person": sample.person.name,
+        "garment": sample.garment.name,
+        "prediction": result.name,
+        "sha256": sha256_file(result),
+    }
