@@ -89,6 +89,30 @@ def test_any_recipe_runs_on_any_data_set(data_sets: Callable[[str], Path], tmp_p
 
 
 @pytest.mark.slow
+def test_every_option_of_training_works_together_and_predicts(volumes: Path, tmp_path: Path, run_cli: Run) -> None:
+    """2.5-D, deep supervision, drop path, bf16, accumulation, moving average, early stop, clipping."""
+    settings = [
+        *("data.context_slices=1", "model.deep_supervision=true", "model.drop_path=0.1", "train.precision=bf16"),
+        *("train.accumulate=2", "train.ema_decay=0.9", "train.validate_every=1", "train.patience=1"),
+        *("train.clip_norm=1.0", "train.max_steps=4", "train.monitor=loss", "train.monitor_mode=min"),
+        *("model.variant=tiny", "data.side_px=64", "train.batch_size=4"),
+    ]
+    options = [part for setting in settings for part in ("--set", setting)]
+    common = ("--device", "cpu", "--quiet", "--json")
+    _done(run_cli("train", volumes, "--run-dir", tmp_path / "run", *options, *common))
+    records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert any(record["split"] == "val" and record["loss"] > 0 for record in records)
+    masks = tmp_path / "masks"
+    predicted = run_cli(
+        *("predict", volumes, "--part", "train", "--model", tmp_path / "run", "--out", masks),
+        *("--window", 32, "--tta", "all", "--probabilities", "--precision", "bf16", *common),
+    )
+    assert json.loads(_done(predicted).stdout)["members"] == 12
+    assert len(list((masks / "probabilities").glob("disc_00_class*.nii.gz"))) == 9
+    _done(run_cli("evaluate", volumes / "labelsTr", masks, "--quiet"))
+
+
+@pytest.mark.slow
 def test_a_run_is_resumed_from_another_folder(
     data_sets: Callable[[str], Path], tmp_path: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

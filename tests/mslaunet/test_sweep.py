@@ -63,5 +63,8 @@ def test_cross_validation_keeps_every_case_once_and_prints_mean_and_sd(
     assert sorted(held_out) == [f"disc_{i:02d}" for i in range(6)]
     assert json.loads((tmp_path / "cv" / "summary.json").read_text()) == document
     assert run_cli(*command, "--quiet").exit_code == 2  # without --resume
+    image = volumes / "imagesTr" / "disc_00_0000.nii.gz"
+    predicted = run_cli("predict", image, "--model", tmp_path / "cv", "--out", tmp_path / "masks", "--json")
+    assert json.loads(predicted.stdout)["members"] == 3  # the folder stands for its runs
     again = run_cli(*command, "--json", "--quiet", "--resume")
     assert json.loads(again.stdout) == document

@@ -75,13 +75,20 @@ def predict_files(
             f"{existing[0].name}: exists already; --resume keeps finished masks, or choose another --out"
         )
     records = read_record(out) if resume else {}
-    with progress(len(cases), "predicting", quiet=quiet) as bar:
-        for case in cases:
-            if not targets[case.case_id].exists():
-                records[case.case_id] = _predict_case(
-                    predictor, case, targets[case.case_id], maps=maps, probabilities=probabilities
-                )
-                atomic_write(out / RECORD, to_json({"cases": records}, indent=2) + "\n")
+    missing = [case for case in cases if not targets[case.case_id].exists()]
+    volumes = any(case.is_volume for case in missing)
+    with progress(len(missing), "predicting", quiet=quiet or volumes) as bar:
+        for number, case in enumerate(missing, start=1):
+            title = f"case {number} of {len(missing)}, slices"
+            records[case.case_id] = _predict_case(
+                predictor,
+                case,
+                targets[case.case_id],
+                maps=maps,
+                probabilities=probabilities,
+                title="" if quiet or not volumes else title,
+            )
+            atomic_write(out / RECORD, to_json({"cases": records}, indent=2) + "\n")
             bar.update()
     return list(targets.values())
 
@@ -116,13 +123,17 @@ def _suffix(case: Case) -> str:
 
 
 def _predict_case(
-    predictor: Predictor, case: Case, target: Path, *, maps: Sequence[MapName], probabilities: bool
+    predictor: Predictor, case: Case, target: Path, *, maps: Sequence[MapName], probabilities: bool, title: str
 ) -> dict[str, Any]:
+    """Predict one case and write its files; `title` heads the progress over slices, none if empty."""
     started = time.monotonic()
     loaded = load_case(case, num_channels=predictor.plan.num_channels, num_classes=len(predictor.classes))
     predictor.plan.require_kind(loaded.image, case.images[0].name, is_volume=case.is_volume)
-    with _probability_sink(target.parent, case.case_id, predictor, loaded, wanted=probabilities) as sink:
-        result = predictor.segment(loaded, maps=maps, probabilities=sink)
+    with (
+        _probability_sink(target.parent, case.case_id, predictor, loaded, wanted=probabilities) as sink,
+        progress(loaded.image.shape[1], title, quiet=not title) as bar,
+    ):
+        result = predictor.segment(loaded, maps=maps, probabilities=sink, advance=bar.update)
         for name, values in result.maps.items():
             require_writable_dir(target.parent / UNCERTAINTY)
             write_map(map_path(target.parent, case.case_id, name, _suffix(case)), values, loaded)

@@ -25,7 +25,8 @@ log = get_logger(__name__)
 def load_predictor(path: Path, *others: Path, device: str = "auto") -> Predictor:
     """Load a model directory, or the best weights of a run directory; several become an ensemble.
 
-    The post-processing that a run chose on its validation cases comes along; of several runs, only if they agree.
+    The folder of a training over seeds or folds stands for all of its runs. The post-processing that a run chose on
+    its validation cases comes along; of several runs, only if they agree.
 
     Raises:
         CheckpointError: no weights there, they are damaged or belong to something else, or the models of an ensemble
@@ -33,6 +34,7 @@ def load_predictor(path: Path, *others: Path, device: str = "auto") -> Predictor
         ResourceError: the device does not exist.
     """
     where = resolve_device(device)
+    path, *others = (run for given in (path, *others) for run in runs_below(given))
     tensors, config = read_model(path)
     models = [_network(tensors, config, path.name)]
     for other in others:
@@ -81,6 +83,21 @@ def model_directory(path: Path) -> Path:
         raise CheckpointError(f"{path.name}: no such model; give a run directory or a model directory")
     best = path / "checkpoints" / "best"
     return best if best.is_dir() else path
+
+
+def runs_below(path: Path) -> list[Path]:
+    """The runs of a training over seeds or folds; any other path as it is.
+
+    Raises:
+        CheckpointError: one of its runs has no weights yet.
+    """
+    if (path / "checkpoints").is_dir() or not path.is_dir():
+        return [path]
+    runs = sorted(p.parent for p in path.glob("*/config.toml") if p.parent.name.startswith(("seed-", "fold-")))
+    for run in runs:
+        if not (run / "checkpoints" / "best").is_dir():
+            raise CheckpointError(f"{path.name}/{run.name}: no weights yet; finish the training with --resume")
+    return runs or [path]
 
 
 def read_postprocessing(path: Path) -> PostProcessing | None:

@@ -90,7 +90,12 @@ class Predictor:
         return self.segment(loaded).labels
 
     def segment(
-        self, loaded: LoadedCase, *, maps: Sequence[MapName] = (), probabilities: ProbabilitySink | None = None
+        self,
+        loaded: LoadedCase,
+        *,
+        maps: Sequence[MapName] = (),
+        probabilities: ProbabilitySink | None = None,
+        advance: Callable[[int], None] = lambda slices: None,
     ) -> Segmentation:
         """Segment a case.
 
@@ -101,6 +106,7 @@ class Predictor:
             loaded: the case.
             maps: uncertainty maps to keep; mutual information and variance are 0 for a single answer.
             probabilities: called with the first slice and the class probabilities (b, K, H, W) of every slab.
+            advance: called with the number of slices of every slab that is done.
 
         Raises:
             ResourceError: one slice does not fit the memory.
@@ -118,6 +124,7 @@ class Predictor:
             sums += _quality_sums(slab.labels, slab.probs)
             if probabilities is not None:
                 probabilities(slab.start, slab.probs.cpu().numpy())
+            advance(len(slab.labels))
         if self.postprocessing is not None:
             labels = postprocess(labels, self.postprocessing, loaded.spacing_mm)
         quality = {c: expected_dice(*sums[:, c]) for c in self.classes if c > 0 and sums[0, c] > 0}
@@ -212,7 +219,7 @@ def _quality_sums(labels: np.ndarray, probs: Tensor) -> np.ndarray:
         [
             np.bincount(flat, minlength=classes),
             np.bincount(flat, own.cpu().numpy().ravel(), minlength=classes),
-            probs.sum((0, 2, 3), dtype=torch.float64).cpu().numpy(),
+            probs.sum((2, 3)).cpu().double().sum(0).numpy(),
         ]
     )
 
