@@ -271,6 +271,14 @@ def test_odelia_on_disk_and_on_the_hub_are_the_same_studies(written: Make) -> No
         assert (one.labels, one.sides) == (other.labels, other.sides)
 
 
+def test_odelia_takes_single_breasts_where_the_hub_has_both_forms(written: Make, tmp_path: Path) -> None:
+    source = written("odelia-hub").root / "unilateral"
+    shutil.copytree(source, tmp_path / "unilateral")
+    shutil.copytree(source, tmp_path / "default")
+    paths = {p.partition("#")[0] for r in open_data(tmp_path).rows for p in r.phases}
+    assert all(p.startswith("unilateral/") for p in paths)
+
+
 def test_odelia_hidden_labels_stay_unknown(written: Make, tmp_path: Path) -> None:
     root = tmp_path / "odelia"
     shutil.copytree(written("odelia").root, root)

@@ -325,6 +325,16 @@ def test_another_modality_is_named(tmp_path: Path) -> None:
         open_examination(tmp_path)
 
 
+def test_images_without_geometry_give_no_millimetres(model: Classifier, dicom: Path, tmp_path: Path) -> None:
+    examination = open_examination(dicom)
+    flat = replace(examination, study=replace(examination.study, meta={"no_geometry": True}))
+    found = predict_examination(model, flat, tmp_path)
+    assert "candidates.mrk.json" not in found.files
+    text = "".join((tmp_path / name).read_text() for name in ("prob.json", "candidates.json"))
+    assert "_mm" not in text.replace("spacing_mm", "")
+    assert "no geometry" in (tmp_path / "report.html").read_text()
+
+
 def test_an_empty_folder_and_no_folder_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no DICOM image"):
         open_examination(tmp_path)

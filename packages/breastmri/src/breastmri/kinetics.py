@@ -153,9 +153,13 @@ def sphere(study: Study, center_mm: Sequence[float], radius_mm: float) -> np.nda
     nearest = np.rint(index).astype(int)
     if (nearest < 0).any() or (nearest >= study.shape).any():
         raise DataError("kinetics: the place lies outside of the volume")
-    grid = np.stack(np.meshgrid(*map(np.arange, study.shape), indexing="ij"), -1) - index
-    distance = np.linalg.norm(grid @ study.affine[:3, :3].T, axis=-1)
-    mask = distance <= radius_mm
+    reach = radius_mm * np.linalg.norm(inverse, axis=1)  # voxels along each axis
+    low = np.maximum(np.floor(index - reach).astype(int), 0)
+    high = np.minimum(np.ceil(index + reach).astype(int) + 1, study.shape)
+    grid = np.stack(np.meshgrid(*map(np.arange, low, high), indexing="ij"), -1) - index
+    mask = np.zeros(study.shape, bool)
+    near = np.linalg.norm(grid @ study.affine[:3, :3].T, axis=-1) <= radius_mm
+    mask[tuple(slice(a, b) for a, b in zip(low, high, strict=True))] = near
     mask[tuple(nearest)] = True
     return mask
 

@@ -184,6 +184,12 @@ def _needed_phases(found: int, plan: Preprocessing) -> list[int]:
 
 def _padded(mask: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.ndarray:
     """The mask and what lies within `MARGIN_MM` of it."""
-    if mask.all():
+    if mask.all() or not mask.any():
         return mask
-    return ndimage.distance_transform_edt(~mask, sampling=spacing_mm) <= MARGIN_MM + _TIE
+    reach = [int(np.ceil(MARGIN_MM / step)) + 1 for step in spacing_mm]
+    near = tuple(
+        slice(max(0, int(a.min()) - r), int(a.max()) + r + 1) for a, r in zip(np.nonzero(mask), reach, strict=True)
+    )
+    padded = mask.copy()
+    padded[near] = ndimage.distance_transform_edt(~mask[near], sampling=spacing_mm) <= MARGIN_MM + _TIE
+    return padded

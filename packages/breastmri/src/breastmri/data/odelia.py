@@ -131,4 +131,6 @@ def _splits(root: Path, centre: Path, folder: Path) -> dict[str, tuple[str, int 
 
 
 def _parquet_files(root: Path) -> list[Path]:
-    return sorted(p for p in root.rglob("*.parquet") if not p.name.startswith("."))
+    """One breast per row where the hub's configuration of whole examinations is there too."""
+    files = sorted(p for p in root.rglob("*.parquet") if not p.name.startswith("."))
+    return [p for p in files if "unilateral" in p.relative_to(root).as_posix()] or files

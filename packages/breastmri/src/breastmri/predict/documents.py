@@ -33,14 +33,14 @@ def prob_document(classifier: Classifier, study: Study, prediction: Prediction, 
     calibrated = classifier.calibrator is not None
     document: dict[str, Any] = {
         "notice": stamp(classifier),
-        "breasts": {b.side: _breast(b) for b in prediction.breasts},
+        "breasts": {b.side: _breast(b, geometry=not study.meta.get("no_geometry")) for b in prediction.breasts},
         "calibrated": calibrated,
         "probability": "calibrated on held-out cases" if calibrated else "uncalibrated: too sure by construction",
         "model_sha256": classifier.weights_sha256,
         "phases": len(study.phases),
         "times_s": None if study.times_s is None else list(study.times_s),
         "wash_in": list(prediction.wash_in),
-        "spacing_mm": list(study.spacing_mm),
+        "spacing_mm": None if study.meta.get("no_geometry") else list(study.spacing_mm),
         "contribution": prediction.contribution is not None,
         "warnings": list(study.warnings),
     }
@@ -111,15 +111,20 @@ def lps(ras_mm: Sequence[float]) -> list[float]:
     return [-x, -y, z]
 
 
-def _breast(breast: BreastFinding) -> dict[str, Any]:
-    return {
+def _breast(breast: BreastFinding, *, geometry: bool) -> dict[str, Any]:
+    """Places and distances only where the images have a geometry."""
+    document: dict[str, Any] = {
         "probability": breast.prob,
         "score": breast.score,
-        "center_ras_mm": list(breast.location.center_mm),
-        "center_spread_mm": breast.location.spread_mm,
-        "enhancement_center_ras_mm": list(breast.baseline.center_mm),
         "problems": list(breast.problems),
     }
+    if geometry:
+        document |= {
+            "center_ras_mm": list(breast.location.center_mm),
+            "center_spread_mm": breast.location.spread_mm,
+            "enhancement_center_ras_mm": list(breast.baseline.center_mm),
+        }
+    return document
 
 
 def _candidate(candidate: Candidate, grid: Volume) -> dict[str, Any]:

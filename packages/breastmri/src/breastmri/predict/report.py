@@ -26,7 +26,11 @@ def prediction_report(
 ) -> str:
     """One file with probabilities, candidates, curves and projections."""
     candidates = [c for b in prediction.breasts for c in b.candidates]
-    sections = [_verdict(classifier, prediction), _candidates(candidates, geometry), _curves(study, candidates)]
+    sections = [
+        _verdict(classifier, prediction, geometry),
+        _candidates(candidates, geometry),
+        _curves(study, candidates),
+    ]
     alt = "projection of the first subtraction, and the map over it with numbered candidates"
     views = [Figure(png, f"{view}: {stamp(classifier)}", alt) for view, png in pictures.items()]
     text = (
@@ -38,12 +42,14 @@ def prediction_report(
     return render_report(title, sections, note=f"{stamp(classifier)}.")
 
 
-def _verdict(classifier: Classifier, prediction: Prediction) -> Section:
+def _verdict(classifier: Classifier, prediction: Prediction, geometry: bool) -> Section:
     calibrated = classifier.calibrator is not None
-    rows: list[list[Cell]] = [
-        [b.side, b.prob, b.score, _place(b.location.center_mm), b.location.spread_mm, _place(b.baseline.center_mm)]
-        for b in prediction.breasts
-    ]
+    rows: list[list[Cell]] = []
+    for b in prediction.breasts:
+        places: list[Cell] = ["no geometry"] * 3
+        if geometry:
+            places = [_place(b.location.center_mm), b.location.spread_mm, _place(b.baseline.center_mm)]
+        rows.append([b.side, b.prob, b.score, *places])
     how = "calibrated on held-out cases" if calibrated else "not calibrated: too sure by construction"
     text = (
         f"Probability of malignancy, {how}. Centre: middle of the hottest region of the map. Spread: how far the "
@@ -104,13 +110,17 @@ def _technical(classifier: Classifier, study: Study, prediction: Prediction) -> 
         ["phases", len(study.phases)],
         ["times, s", times],
         ["voxels", " x ".join(map(str, study.shape))],
-        ["voxel size, mm", " x ".join(f"{v:.3g}" for v in study.spacing_mm)],
+        ["voxel size, mm", "unknown" if study.meta.get("no_geometry") else _size(study.spacing_mm)],
         ["median enhancement of tissue, %", ", ".join(f"{100 * v:.1f}" for v in prediction.wash_in)],
         ["weights, SHA-256", classifier.weights_sha256],
     ]
     rows += [["warning", text] for text in study.warnings]
     rows += [[f"{b.side} breast", text] for b in prediction.breasts for text in b.problems]
     return Section("Technical", tables=[Table(["what", "value"], rows)])
+
+
+def _size(spacing_mm: tuple[float, float, float]) -> str:
+    return " x ".join(f"{v:.3g}" for v in spacing_mm)
 
 
 def _place(mm: tuple[float, float, float]) -> str:
