@@ -21,6 +21,7 @@ FLAGS = {
     "evaluate": TALK | {"--run-dir", "--empty", "--masks", "--images", "--part"},
     "compare": TALK | {"--metric", "--alpha"},
     "info": {"--model", "--json", "--debug"},
+    "export": {"--model", "--out", "--format", "--int8", "--json", "--debug"},
     "convert": {"--num-classes", "--in-channels", "--trained-size", "--json", "--debug"},
     "prepare": TALK | {"--label-map", "--regroup", "--allow-overlap", "--max-excluded", "--seed", "--resume"},
     "split": {"--folds", "--stratify", "--official", "--layout", "--label-map", "--allow-overlap", "--seed"}

@@ -458,3 +458,14 @@ def test_a_timm_backbone_may_be_the_encoder(name):
 def test_impossible_encoders_are_refused(name, message):
     with pytest.raises(ConfigError, match=message):
         MSLAUNet(2, encoder=name)
+
+
+def test_a_saved_folder_gives_the_network_back(tmp_path):
+    model = tiny(5, 2, "official", kernel_sizes=(3, 5), trained_size=(64, 64)).eval()
+    model.save_pretrained(tmp_path)
+    again = MSLAUNet.from_pretrained(tmp_path)
+    assert again.config == json.loads(json.dumps(model.config))
+    x = image(1, 2, 64, 64)
+    with torch.inference_mode():
+        assert torch.equal(again(x), model(x))
+    assert "from mslaunet import MSLAUNet" in (tmp_path / "README.md").read_text()

@@ -129,7 +129,7 @@ class FoldedMSLA(nn.Module):
     def _convolve(self, planes: Tensor) -> Tensor:
         """All depthwise kernels, in one call or in one per kernel size."""
         height, width = planes.shape[-2:]
-        if self.layout == "legacy" or height * width <= ONE_CALL_TOKENS:
+        if self.layout == "legacy" or torch.compiler.is_exporting() or height * width <= ONE_CALL_TOKENS:
             return self.depthwise(planes)
         outputs, largest = [], max(self.sizes)
         merged: Any = self.depthwise

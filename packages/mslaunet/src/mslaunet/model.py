@@ -12,6 +12,7 @@ from timm.layers import trunc_normal_
 from torch import Tensor, nn
 
 from ._shared.errors import ConfigError, DataError
+from ._shared.hub import PretrainedModel
 from .decoder import Aggregation, Head, Neck, class_logits
 from .encoder import Encoder, TimmEncoder
 from .fold import fold
@@ -55,7 +56,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-class MSLAUNet(nn.Module):
+class MSLAUNet(  # type: ignore[call-arg]  # the mixin takes these; mypy sees it as object
+    PretrainedModel, nn.Module, library_name="mslaunet", tags=["image-segmentation", "medical"]
+):
     """MSLAU-Net segmentation network (arXiv 2505.18823): image in, one logit per class and pixel out.
 
     The default preset is the design as described in second-hand sources, not verified against the paper's text;
@@ -238,18 +241,21 @@ class MSLAUNet(nn.Module):
                 f"got one sample of {height} x {width}"
             )
         self._warn_if_foreign(padded)
+        logits = tuple(x[..., :height, :width] for x in self.segment_padded(image))
+        return logits if len(logits) > 1 else logits[0]
+
+    def segment_padded(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Logits of images whose sides are multiples of 32, and in training the auxiliary ones; no checks."""
         levels = self.mlahead(self.conv_mla(self.encoder(image.contiguous(memory_format=torch.channels_last))))
         align_corners = self.config["align_corners"]
         outputs = [class_logits(torch.cat(levels, dim=1), self.seg, align_corners=align_corners)]
         if self.training:
             outputs += [conv(level) for conv, level in zip(self.auxiliary, levels, strict=False)]
-        logits = tuple(
-            F.interpolate(x, size=padded, mode="bilinear", align_corners=align_corners)[..., :height, :width].to(
-                image.dtype
-            )
+        size = (image.shape[-2], image.shape[-1])
+        return tuple(
+            F.interpolate(x, size=size, mode="bilinear", align_corners=align_corners).to(image.dtype)
             for x in outputs
         )
-        return logits if len(logits) > 1 else logits[0]
 
     def fold(self) -> nn.Module:
         """A copy for inference with every exact fold done: the same logits up to rounding, see `fold.fold`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,7 +13,7 @@ from .._shared.cli import (
     command,
     emit,
 )
-from .app import app
+from .app import ModelOption, app
 
 
 @command(
@@ -61,3 +61,31 @@ def convert_command(
 
     report = convert_official(weights, out, num_classes=num_classes, in_channels=in_channels, side_px=trained_size)
     emit(asdict(report), as_json, f"{report}\n{out}")
+
+
+@command(
+    app,
+    "export",
+    examples=[
+        "mslaunet export --model runs/first --out exported",
+        "mslaunet export --model runs/first --out exported --format both --int8 DATA --json",
+    ],
+)
+def export_command(
+    model: ModelOption,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="An empty or new folder.")],
+    formats: Annotated[
+        Literal["onnx", "torch", "both"], typer.Option("--format", help="ONNX, torch.export, or both.")
+    ] = "onnx",
+    int8: Annotated[
+        Path | None,
+        typer.Option("--int8", metavar="DATA", help="Also quantise, calibrated and scored on this data set."),
+    ] = None,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Write ONNX and torch.export graphs of any batch and size, and one JSON of all that surrounds them."""
+    from ..export import export_model, export_text
+
+    report = export_model(model, out, formats={"onnx", "torch"} if formats == "both" else {formats}, int8=int8)
+    emit(report, as_json, export_text(report, out))
