@@ -17,7 +17,7 @@ from tests.mslaunet.conftest import TINY
 
 from mslaunet._shared.checkpoints import load_model
 from mslaunet.config import Config, DataConfig
-from mslaunet.train import build_model
+from mslaunet.train import build_model, engine_settings
 
 
 def _command(data: Path, run_dir: Path, *more: str) -> list[str]:
@@ -83,3 +83,16 @@ def test_the_seed_alone_decides_the_initial_weights() -> None:
     assert torch.equal(weights(1), weights(1))
     assert not torch.equal(weights(1), weights(2))
     torch.random.set_rng_state(state)
+
+
+@pytest.mark.parametrize("switch", [False, True])
+def test_the_learning_rate_is_scaled_by_the_batch_only_under_the_switch(switch: bool) -> None:
+    """T13."""
+    compat = {"batch_scaled_lr": switch}
+    config = Config(data=DataConfig(root=Path()), train={"lr": 0.05, "batch_size": 10}, compat=compat)
+    assert engine_settings(config).lr == pytest.approx(0.05 * 10 / 24 if switch else 0.05)
+
+
+def test_without_a_validation_part_nothing_is_monitored() -> None:
+    config = Config(data=DataConfig(root=Path(), split="none"), train={"monitor": "dice"})
+    assert engine_settings(config).monitor is None

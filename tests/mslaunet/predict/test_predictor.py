@@ -190,3 +190,13 @@ def test_bf16_changes_the_answer_hardly() -> None:
     labels = np.repeat(disc_labels(64)[None], 2, axis=0)
     exact, rounded = (predictor(model, precision=p).predict(loaded(labels)) for p in ("fp32", "bf16"))
     assert np.mean(exact == rounded) > 0.9
+
+
+def test_folding_changes_nothing_but_the_time(volume_model: Path, volumes: Path) -> None:
+    from mslaunet.data.loading import load_case
+
+    case = load_case(find_cases(volumes / "imagesTr", 1)[0], num_channels=1, num_classes=9)
+    whole, folded = (load_predictor(volume_model, device="cpu", fold=fold) for fold in (False, True))
+    norms = [sum(isinstance(m, nn.BatchNorm2d) for m in one.model.modules()) for one in (whole, folded)]
+    assert norms[0] > norms[1] == 0
+    assert np.mean(whole.predict(case) == folded.predict(case)) > 0.999

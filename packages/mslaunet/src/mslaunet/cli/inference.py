@@ -91,7 +91,7 @@ def predict_command(
     options = PredictOptions(
         window_px=window, overlap=overlap, tta=tta, precision=precision, max_memory_gb=max_memory
     )
-    predictor = replace(load_predictor(*model, device=device), batch_size=batch_size, options=options)
+    predictor = replace(load_predictor(*model, device=device, fold=True), batch_size=batch_size, options=options)
     if raw:
         predictor = replace(predictor, postprocessing=None)
     cases = find_cases(source, predictor.plan.num_channels, part)

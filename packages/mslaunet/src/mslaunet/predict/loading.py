@@ -22,11 +22,17 @@ from .predictor import Predictor
 log = get_logger(__name__)
 
 
-def load_predictor(path: Path, *others: Path, device: str = "auto") -> Predictor:
+def load_predictor(path: Path, *others: Path, device: str = "auto", fold: bool = False) -> Predictor:
     """Load a model directory, or the best weights of a run directory; several become an ensemble.
 
     The folder of a training over seeds or folds stands for all of its runs. The post-processing that a run chose on
     its validation cases comes along; of several runs, only if they agree.
+
+    Args:
+        path: a run, a model directory, or the folder of several runs.
+        others: further ones.
+        device: "auto", "cpu", "cuda", ...
+        fold: merge norms and residuals into convolutions: faster, equal up to rounding.
 
     Raises:
         CheckpointError: no weights there, they are damaged or belong to something else, or the models of an ensemble
@@ -46,7 +52,8 @@ def load_predictor(path: Path, *others: Path, device: str = "auto") -> Predictor
                     "trained on the same data set with the same preprocessing"
                 )
         models.append(_network(tensors, other_config, other.name))
-    first, *rest = (model.eval().to(where) for model in models)
+    ready = [model.eval().to(where) for model in models]
+    first, *rest = (model.fold() for model in ready) if fold else ready
     return Predictor(
         first,
         Preprocessing(**config["preprocessing"]),
