@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import pickle
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from quartet_shared.errors import CheckpointError
-from quartet_shared.foreign import read_foreign_weights, read_pickled_arrays
+from quartet_shared.foreign import read_foreign_weights, read_lightning_weights, read_pickled_arrays
 
 STATE = {"a.weight": torch.arange(6.0).reshape(2, 3).half(), "a.bias": torch.ones(2)}
 
@@ -123,3 +127,40 @@ def test_a_pickle_of_anything_but_arrays_is_refused_and_runs_nothing(tmp_path, c
     with pytest.raises(CheckpointError, match=r"w\.ckpt"):
         read_pickled_arrays(path)
     assert not (tmp_path / "ran").exists()
+
+
+class Hostile:
+    """Runs a command when a plain unpickler builds it."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, ("touch pwned",)
+
+
+class Settings(dict):
+    """Stands for the configuration object of a training framework."""
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_tensors_of_a_file_with_objects_are_read_and_the_objects_never_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zipped: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    weights = OrderedDict(a=torch.arange(4.0), b=torch.nn.Parameter(torch.ones(2, 3)))
+    content = {
+        "state_dict": weights,
+        "hyper_parameters": Settings(lr=1, nested=[Hostile()]),
+        "callbacks": Hostile(),
+    }
+    torch.save(content, tmp_path / "last.ckpt", _use_new_zipfile_serialization=zipped)
+    tensors = read_lightning_weights(tmp_path / "last.ckpt")
+    assert {k: v.tolist() for k, v in tensors.items()} == {k: v.tolist() for k, v in weights.items()}
+    assert not (tmp_path / "pwned").exists()
+    with pytest.raises(CheckpointError, match="refused"):
+        read_foreign_weights(tmp_path / "last.ckpt")
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", pickle.dumps({"state_dict": 3})])
+def test_a_file_without_tensors_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "last.ckpt").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"last\.ckpt"):
+        read_lightning_weights(tmp_path / "last.ckpt")

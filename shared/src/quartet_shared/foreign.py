@@ -82,6 +82,89 @@ def read_pickled_arrays(path: Path) -> dict[str, NDArray[Any]]:
     return dict(_flat(content, "", path.name))
 
 
+class _Inert:
+    """Stands for whatever object a training framework stored beside the tensors; it holds nothing and does nothing."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        pass
+
+    def append(self, item: Any) -> None:
+        """What unpickling a list of a foreign class calls."""
+
+    def extend(self, items: Any) -> None:
+        """Likewise."""
+
+
+_TENSOR_PARTS = {
+    ("torch._utils", "_rebuild_tensor"),
+    ("torch._utils", "_rebuild_tensor_v2"),
+    ("torch._utils", "_rebuild_parameter"),
+    ("torch", "Size"),
+    ("collections", "OrderedDict"),
+    *(
+        ("torch", f"{kind}Storage")
+        for kind in ("Float", "Half", "Double", "BFloat16", "Long", "Int", "Bool", "Byte")
+    ),
+}
+
+
+class _TensorPickle:
+    """A stand-in for the pickle module: tensors and plain containers are built, any other object becomes `_Inert`.
+
+    Nothing that the file names is imported or called but the parts of a tensor.
+    """
+
+    __name__ = "tensors_only"
+
+    class Unpickler(pickle.Unpickler):
+        """Looks names up in the list of what a tensor is made of."""
+
+        def find_class(self, module_name: str, global_name: str, /) -> Any:
+            """The part, or the class of inert objects."""
+            known = (module_name, global_name) in _TENSOR_PARTS
+            return super().find_class(module_name, global_name) if known else _Inert
+
+    @staticmethod
+    def load(file: Any, **options: Any) -> Any:
+        """What torch calls for files of old versions."""
+        return _TensorPickle.Unpickler(file, **options).load()
+
+
+def read_lightning_weights(path: Path) -> dict[str, Tensor]:
+    """Tensors of a checkpoint that also holds objects of its training framework (Lightning, omegaconf).
+
+    Such files are refused by `read_foreign_weights`. Here their objects are replaced by inert ones: no class, function
+    or module that the file names is imported, except what tensors are made of.
+
+    Args:
+        path: a `.ckpt`, `.pt` or `.pth` file with its state dict under "state_dict" or bare.
+
+    Raises:
+        CheckpointError: missing, damaged, or no state dict.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path.name}: expected a weight file, there is no such file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            content = torch.load(path, map_location="cpu", weights_only=False, pickle_module=_TensorPickle)
+    except Exception as err:  # damaged and hostile pickles raise nearly anything
+        raise CheckpointError(
+            f"{path.name}: refused, damaged or not a checkpoint of tensors ({type(err).__name__}); get it again"
+        ) from err
+    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+        content = content["state_dict"]
+    if isinstance(content, dict):
+        content = {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, Tensor)}
+    return state_dict_of(content, path.name)
+
+
 def _flat(content: Any, prefix: str, name: str) -> Iterator[tuple[str, NDArray[Any]]]:
     if isinstance(content, dict) and all(isinstance(key, str) for key in content):
         for key, value in content.items():
