@@ -5,6 +5,10 @@ from __future__ import annotations
 TALK = {"--json", "--debug"}
 DATA = {"--setting", "--format", "--pairs", "--split", "--parse-scheme", "--folder"}
 FLAGS = {
+    "explain": TALK
+    | DATA
+    | {"--pred", "--run-dir", "--to", "--from", "--metric", "--region", "--published", "--limit", "--pattern"}
+    | {"--weights-dir", "--test-random-weights", "--device", "--seed", "--resume", "--quiet"},
     "run": TALK | DATA | {"--out", "--command", "--seed", "--resume", "--quiet"},
     "registry": TALK
     | {"--method", "--tag", "--pipeline", "--warp", "--stage", "--since", "--until"}

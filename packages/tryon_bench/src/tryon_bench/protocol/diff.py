@@ -85,12 +85,13 @@ def _difference(name: str, first: Any, second: Any) -> Difference:
     absent = name in ("kid", "inception_score_splits") and (first is None or second is None)
     comparable = name in _SWITCHES or subset or absent
     effect = "" if comparable else _EFFECTS.get(name, "")
-    return Difference(name, _words(name, first), _words(name, second), comparable, effect)
+    return Difference(name, in_words(name, first), in_words(name, second), comparable, effect)
 
 
-def _words(name: str, value: Any) -> str:
+def in_words(name: str, value: Any) -> str:
+    """A field's value as people say it."""
     if isinstance(value, tuple):
-        return ", ".join(_words(name, item) for item in value) or "none"
+        return ", ".join(in_words(name, item) for item in value) or "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if value is None:
