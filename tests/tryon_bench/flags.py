@@ -5,6 +5,9 @@ from __future__ import annotations
 TALK = {"--json", "--debug"}
 DATA = {"--setting", "--format", "--pairs", "--split", "--parse-scheme", "--folder"}
 FLAGS = {
+    "assets list": TALK | {"--quiet"},
+    "assets fetch": TALK | {"--quiet", "--for"},
+    "assets verify": TALK | {"--quiet", "--for"},
     "explain": TALK
     | DATA
     | {"--pred", "--run-dir", "--to", "--from", "--metric", "--region", "--published", "--limit", "--pattern"}
@@ -17,4 +20,13 @@ FLAGS = {
     "doctor": TALK | DATA | {"--pred", "--methods", "--pattern"},
     "synth": TALK | {"--cases", "--size", "--corrupt", "--seed"},
     "register": TALK | DATA | {"--methods", "--pattern", "--panels", "--allow-missing"},
+    "evaluate": TALK
+    | DATA
+    | {"--run-dir", "--pred", "--methods", "--protocol", "--pattern", "--weights-dir", "--test-random-weights"}
+    | {"--allow", "--shard", "--device", "--seed", "--resume", "--quiet"},
+    "compare": TALK | {"--metric", "--region"},
+    "report": TALK | {"--out", "--table", "--votes"},
+    "arena": TALK | {"--duels", "--seed", "--votes"},
+    "meta": TALK | {"--run-dir", "--cases", "--size", "--seed", "--quiet"},
+    "demo": TALK | {"--run-dir", "--seed", "--resume", "--quiet"},
 }

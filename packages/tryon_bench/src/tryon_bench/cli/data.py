@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from .._shared.assets_cli import assets_app
 from .._shared.cli import DebugOption, JsonOption, QuietOption, ResumeOption, SeedOption, command, emit
 from .app import (
     AllowMissingOption,
@@ -28,6 +29,8 @@ from .app import (
 )
 
 METHODS = Path("methods.json")
+
+app.add_typer(assets_app("tryon-bench"), name="assets")
 
 
 @command(
