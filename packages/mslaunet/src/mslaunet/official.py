@@ -40,6 +40,7 @@ class LoadReport:
         missing: not in the file, or of other classes: left at initialisation.
         ignored: known and not needed: the encoder's unused norm and classifier, the head of other classes.
         unexpected: unknown names, not loaded.
+        what: kind of the weights.
     """
 
     source: str
@@ -49,11 +50,13 @@ class LoadReport:
     missing: tuple[str, ...]
     ignored: tuple[str, ...]
     unexpected: tuple[str, ...]
+    what: str = "official weights"
 
     def __str__(self) -> str:
         groups = ("used", "reshaped", "missing", "ignored", "unexpected")
+        selected = " selected" if self.what == "official weights" else ""
         counts = ", ".join(f"{len(getattr(self, name))} {name}" for name in groups)
-        return f"{self.source}: official weights, preset {self.preset!r} selected; tensors: {counts}"
+        return f"{self.source}: {self.what}, preset {self.preset!r}{selected}; tensors: {counts}"
 
 
 def load_official(

@@ -146,7 +146,7 @@ def _weights(before: int, after: int, *, antialias: bool) -> np.ndarray:
 def nearest(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resize label slices (D, h, w) by the nearest pixel centre."""
     rows, columns = (
-        ((np.arange(after) + 0.5) * (before / after)).astype(int).clip(0, before - 1)
+        ((np.arange(after, dtype=np.float32) + 0.5) * np.float32(before / after)).astype(int).clip(0, before - 1)
         for before, after in zip(labels.shape[-2:], size, strict=True)
     )
     return labels[:, rows][:, :, columns]

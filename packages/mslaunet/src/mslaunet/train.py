@@ -29,6 +29,7 @@ from .data.splits import chosen_fold
 from .model import MSLAUNet
 from .postprocess import RECORD, Choice, choose_postprocessing
 from .preprocess import Preprocessing, plan_preprocessing
+from .pretrained import load_encoder
 from .task import SegmentationTask, saved_config
 
 log = get_logger(__name__)
@@ -74,15 +75,19 @@ def prepare_training(dataset: Dataset, config: Config, cache: Path, *, quiet: bo
 def build_model(config: Config, *, num_classes: int, in_channels: int) -> MSLAUNet:
     """The network of a configuration, its initial weights decided by the seed alone."""
     arguments = config.model.model_dump()
+    pretrained = arguments.pop("pretrained")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.train.seed)
-        return MSLAUNet.variant(
+        model = MSLAUNet.variant(
             arguments.pop("variant"),
             num_classes=num_classes,
             in_channels=in_channels,
             trained_size=(config.data.side_px, config.data.side_px),
             **arguments,
         )
+    if pretrained is not None:
+        load_encoder(model, pretrained)
+    return model
 
 
 def build_task(config: Config, data: TrainingData, model: nn.Module | None = None) -> SegmentationTask:
