@@ -126,6 +126,9 @@ class ModelConfig(FrozenModel):
     kernel_sizes: tuple[int, ...] = Field((3, 5, 7, 9), description="depthwise kernels of MSLA, odd and distinct")
     share_scales: bool = Field(True, description="one linear attention for the scales of an MSLA, or one for each")
     activation: Literal["relu", "gelu", "silu"] = Field("relu", description="in MSLA and in the decoder")
+    pretrained: Path | None = Field(
+        None, description="weights that the encoder starts from: official, UniFormer, or of the timm backbone"
+    )
     align_corners: bool = Field(
         True, description="convention of all bilinear resizing; official weights need true"
     )
