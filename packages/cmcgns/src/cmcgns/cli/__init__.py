@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import data, method, use  # each module registers its commands
+from . import data, downstream, method, use  # each module registers its commands
 from .app import app
 
-__all__ = ["app", "data", "method", "use"]
+__all__ = ["app", "data", "downstream", "method", "use"]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from .._shared.errors import DataError
-from .pairs import PRESENT, Pair, PairDataset, Region, Split
+from .pairs import ABSENT, PRESENT, Pair, PairDataset, Region, Split
 from .sources import box_in_film, find_file, image_path, read_json, read_rows
 
 _SIDES: dict[str, Split] = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
@@ -62,7 +63,9 @@ def load_padchest_gr(root: Path, *, language: Literal["en", "es"] = "en") -> Pai
                 split=_SIDES[row["split"]],
             )
         )
-    return PairDataset("padchest-gr", tuple(pairs), tuple(names), excluded)
+    # a report of this set lists everything that was seen, so what it does not list is absent
+    complete = (replace(p, labels={name: p.labels.get(name, ABSENT) for name in names}) for p in pairs)
+    return PairDataset("padchest-gr", tuple(complete), tuple(names), excluded)
 
 
 def _regions(finding: Any, sentence: str, where: str) -> list[Region]:

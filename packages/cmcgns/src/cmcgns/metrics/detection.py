@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import nan
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,16 +80,7 @@ def average_precision(
         raise DataError(
             f"expected one entry per image, got {len(predictions)} predictions, {len(references)} references"
         )
-    total = sum(map(len, references))
-    if not total:
-        return nan
-    rows = [row for p, r in zip(predictions, references, strict=True) for row in _matches(p, r, iou)]
-    rows.sort(key=lambda row: (-row[0], row[1]))  # misses first among equals
-    correct = np.array([hit for _, hit in rows], np.float64)
-    found = correct.cumsum()
-    precision = found / np.arange(1, len(rows) + 1)
-    envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    return float((envelope * correct).sum() / total)
+    return pooled_precision([match_image(p, r, iou) for p, r in zip(predictions, references, strict=True)])
 
 
 def mean_average_precision(
@@ -100,16 +92,35 @@ def mean_average_precision(
     return float(np.mean([average_precision(predictions, references, iou) for iou in thresholds]))
 
 
-def _matches(prediction: Detections, reference: NDArray[np.float64], iou: float) -> list[tuple[float, bool]]:
-    """(score, right) of each predicted box of one image, best first."""
+class ImageMatches(NamedTuple):
+    """What became of the boxes of one image: scores (n,) and whether right (n,), and how many boxes there were."""
+
+    scores: NDArray[np.float64]
+    right: NDArray[np.bool_]
+    references: int
+
+
+def match_image(prediction: Detections, reference: NDArray[np.float64], iou: float) -> ImageMatches:
+    """Give each predicted box, best score first, the best free reference box that overlaps it by `iou` or more."""
     overlaps = box_iou(prediction.boxes, reference)
     free = np.ones(len(reference), bool)
-    rows = []
-    for i in np.argsort(-prediction.scores, kind="stable"):
+    order = np.argsort(-prediction.scores, kind="stable")
+    right = np.zeros(len(order), bool)
+    for place, i in enumerate(order):
         candidates = np.where(free, overlaps[i], -1.0)
-        best = int(candidates.argmax()) if len(candidates) else -1
-        right = best >= 0 and candidates[best] >= iou
-        if right:
-            free[best] = False
-        rows.append((float(prediction.scores[i]), bool(right)))
-    return rows
+        if len(candidates) and candidates.max() >= iou:
+            free[int(candidates.argmax())] = False
+            right[place] = True
+    return ImageMatches(prediction.scores[order], right, len(reference))
+
+
+def pooled_precision(matches: Sequence[ImageMatches]) -> float:
+    """Average precision of the matches of all images together; NaN where no image has a reference box."""
+    total = sum(m.references for m in matches)
+    if not total:
+        return nan
+    scores, right = (np.concatenate([getattr(m, name) for m in matches]) for name in ("scores", "right"))
+    correct = right[np.lexsort((right, -scores))].astype(np.float64)  # misses first among equal scores
+    precision = correct.cumsum() / np.arange(1, len(correct) + 1)
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    return float((envelope * correct).sum() / total)

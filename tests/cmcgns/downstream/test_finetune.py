@@ -1,0 +1,198 @@
+"""Fine-tuning end to end on planted data: every job and head learns, and stands beside a random-weight tower."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from cmcgns._shared.errors import CheckpointError, DataError
+from cmcgns.cli import app
+from cmcgns.data.pairs import PairDataset
+from cmcgns.data.splits import assign_split
+from cmcgns.downstream.backbone import FeatureMaps
+from cmcgns.downstream.config import FinetuneConfig
+from cmcgns.downstream.finetune import finetune, load_finetuned, training_films
+from cmcgns.downstream.losses import segmentation_loss
+from cmcgns.downstream.models import build_downstream
+from cmcgns.downstream.task import FinetuneTask, score_side
+from cmcgns.model import CMCGNS
+from cmcgns.synth.planted import planted_dataset
+from cmcgns.synth.write import write_synthetic
+from cmcgns.weights import save
+
+HEADS = [("classification", "linear"), ("detection", "fcos"), ("detection", "yolo")]
+HEADS += [("segmentation", "unet"), ("segmentation", "setr")]
+
+
+def settings(job: str, head: str, **train: Any) -> FinetuneConfig:
+    """A run of seconds."""
+    values = {"max_steps": 2, "batch_size": 8, "lr": 2e-3, "validate_every": 1000} | train
+    root = {"root": "planted", "side_px": 32}
+    return FinetuneConfig.model_validate(
+        {"data": root, "job": job, "head": {"kind": head, "width": 32, "max_boxes": 20}, "train": values}
+    )
+
+
+def model(image: str = "tiny-resnet", seed: int = 0) -> CMCGNS:
+    torch.manual_seed(seed)
+    return CMCGNS.tiny(side_px=32, image=image)
+
+
+def data(count: int = 40) -> PairDataset:
+    return assign_split(planted_dataset(count, seed=5, side_px=40))
+
+
+def task_of(config: FinetuneConfig, tower: str = "tiny-resnet") -> FinetuneTask:
+    names = tuple(data().label_names)
+    module = build_downstream(model(tower).image, config, len(names))
+    return FinetuneTask(module, data().side("train").pairs, [], config, names, {})
+
+
+@pytest.mark.parametrize("tower", ["tiny-resnet", "tiny-vit"])
+@pytest.mark.parametrize(("job", "head"), HEADS)
+def test_a_few_steps_on_one_batch_lower_the_loss_and_leave_the_frozen_tower(
+    job: str, head: str, tower: str
+) -> None:
+    task = task_of(settings(job, head), tower)
+    batch = task.batch(range(6), [np.random.default_rng(i) for i in range(6)])
+    before = {k: v.clone() for k, v in task.model.state_dict().items()}
+    learned = [p for p in task.model.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(learned, lr=3e-3)
+    losses = []
+    for _ in range(8):
+        task.model.train()
+        loss = task.loss(batch)["loss"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < losses[0]
+    after = task.model.state_dict()
+    frozen = [k for k in after if "maps.net." in k or k.startswith("tower.")]
+    assert frozen
+    assert all(torch.equal(before[k], after[k]) for k in frozen)
+
+
+@pytest.mark.parametrize(("tower", "strides"), [("tiny-resnet", [2, 4, 8, 8, 8]), ("tiny-vit", [4, 8, 16])])
+def test_maps_have_the_strides_they_say(tower: str, strides: list[int]) -> None:
+    maps = FeatureMaps(model(tower).image, frozen=True)
+    assert maps.strides == strides
+    found = maps(torch.zeros(2, 1, 32, 32))
+    assert [m.shape[1] for m in found] == maps.channels
+    assert not any(m.requires_grad for m in found)
+
+
+def test_all_sides_count_and_an_untrained_detector_scores_nearly_nothing(tmp_path: Path) -> None:
+    result = finetune(settings("detection", "fcos"), model(), tmp_path / "run", dataset=data(), quiet=True)
+    assert result.test["n"] == len(data().side("test"))
+    assert result.test["value"] < 0.2
+    assert set(result.test["by_label"]) == set(data().label_names)
+
+
+def test_a_finetuned_model_is_loaded_with_equal_scores(tmp_path: Path) -> None:
+    config = settings("segmentation", "setr")
+    result = finetune(config, model("tiny-vit"), tmp_path / "run", dataset=data(), quiet=True)
+    module, stored, names = load_finetuned(tmp_path / "run")
+    task = FinetuneTask(module, [], [], stored, names, {})
+    assert score_side(module, task, data().side("test").pairs)["value"] == pytest.approx(result.test["value"])
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["test"]["n"] == result.test["n"]
+
+
+def test_a_pretraining_run_is_no_finetuned_model(tmp_path: Path) -> None:
+    save(model(), tmp_path / "model")
+    with pytest.raises(CheckpointError, match="not a fine-tuned model"):
+        load_finetuned(tmp_path / "model")
+
+
+def test_random_weights_are_stamped_and_differ(tmp_path: Path) -> None:
+    config = settings("classification", "linear")
+    result = finetune(config, model(), tmp_path / "run", dataset=data(), random_weights=True, quiet=True)
+    assert not result.comparable
+    assert json.loads((tmp_path / "run" / "data.json").read_text())["random_weights"] is True
+
+
+def test_balanced_segmentation_takes_as_many_films_without_finding() -> None:
+    config = settings("segmentation", "unet").model_copy(update={"negatives": "balanced"})
+    films = training_films(data(), config, ("finding",))
+    shown = [p for p in films if p.mask is not None]
+    assert len(films) - len(shown) == min(len(shown), sum(p.mask is None for p in data().side("train")))
+
+
+def test_one_percent_is_part_of_ten_percent() -> None:
+    small, large = (
+        training_films(
+            data(200), settings("classification", "linear").model_copy(update={"fraction": f}), ("Edema",)
+        )
+        for f in (0.05, 0.2)
+    )
+    assert {p.sample_id for p in small} < {p.sample_id for p in large}
+
+
+def test_data_without_boxes_cannot_be_detected_in(tmp_path: Path) -> None:
+    bare = replace(data(), pairs=tuple(replace(p, regions=()) for p in data()))
+    with pytest.raises(DataError, match="nothing annotated for detection"):
+        finetune(settings("detection", "yolo"), model(), tmp_path / "run", dataset=bare, quiet=True)
+
+
+def test_the_dice_part_is_of_the_whole_batch() -> None:
+    """A film without finding does not dominate: sums run over the batch before the ratio."""
+    logits, masks = torch.full((2, 1, 4, 4), -9.0), torch.zeros(2, 1, 4, 4)
+    logits[0], masks[0] = 9.0, 1.0
+    assert float(segmentation_loss(logits, masks)["dice"]) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("layout", "job"), [("rsna", "detection"), ("siim", "segmentation"), ("chexpert", "classification")]
+)
+def test_the_command_runs_on_the_protocols_data_sets(tmp_path: Path, layout: str, job: str) -> None:
+    write_synthetic(layout, tmp_path / layout, films=20, side_px=40)
+    save(model(), tmp_path / "model")
+    command = [
+        "finetune",
+        str(tmp_path / layout),
+        "--job",
+        job,
+        "--model",
+        str(tmp_path / "model"),
+        "--json",
+        "--quiet",
+    ]
+    command += ["--run-dir", str(tmp_path / "run"), "--set", "train.max_steps=1", "--set", "train.batch_size=4"]
+    command += ["--set", "head.width=32", "--set", "head.max_boxes=5"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["test"]["n"] >= 1
+    head = "linear" if job != "classification" else "yolo"
+    wrong = CliRunner().invoke(app, [*command, "--resume", "--head", head])
+    assert (wrong.exit_code, f"is not for {job}" in wrong.stderr) == (2, True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("job", "head", "least"), [("detection", "fcos", 0.15), ("segmentation", "unet", 0.5)])
+def test_detection_and_segmentation_learn_on_planted_films_beside_a_random_tower(
+    tmp_path: Path, job: str, head: str, least: float
+) -> None:
+    """Towers that were taught the findings by labels, and the same tower with random weights, frozen in both runs."""
+    films = assign_split(planted_dataset(160, seed=9, side_px=64))
+    torch.manual_seed(0)
+    taught = CMCGNS.tiny(side_px=56, image="tiny-resnet")
+    labelled = settings("classification", "linear", max_steps=120, batch_size=16, lr=3e-3)
+    labelled = labelled.model_copy(update={"frozen": False})
+    finetune(labelled, taught, tmp_path / "labels", dataset=films, quiet=True)
+    module, _, _ = load_finetuned(tmp_path / "labels")
+    taught.image.load_state_dict(module.tower.state_dict())  # type: ignore[union-attr]
+    config = settings(job, head, max_steps=150, batch_size=8)
+    scores = {}
+    for name, random_weights in (("taught", False), ("random", True)):
+        run = finetune(config, taught, tmp_path / name, dataset=films, random_weights=random_weights, quiet=True)
+        scores[name] = run.test
+    assert scores["taught"]["value"] > least
+    assert scores["taught"]["value"] > scores["random"]["value"] - 0.05
+    assert {"low", "high", "n"} <= set(scores["random"])
