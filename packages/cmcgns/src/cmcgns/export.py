@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ._shared.errors import NumericsError
+from ._shared.errors import ConfigError, NumericsError
 from ._shared.files import atomic_path, atomic_write, require_writable_dir
 from ._shared.strict_json import to_json
 from .model import CMCGNS
@@ -97,9 +97,12 @@ def export(model: CMCGNS, out: Path, *, max_sentences: int = 32, channels: int =
         File to largest absolute deviation, the tolerance, and what is needed for the inputs.
 
     Raises:
+        ConfigError: another number of channels.
         NumericsError: an export deviates by more than the tolerance; its file is not kept.
         ResourceError: the folder cannot be written.
     """
+    if channels not in (1, 3):
+        raise ConfigError(f"channels: expected 1 or 3, got {channels}")
     require_writable_dir(out)
     model = model.cpu().eval()
     side = model.config.image.side_px

@@ -52,7 +52,7 @@ def synth_command(
         ),
     ],
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="An empty or new folder.")],
-    films: Annotated[int, typer.Option("--films", min=1, help="Number of films, two per patient.")] = 12,
+    films: Annotated[int, typer.Option("--films", min=10, help="Number of films, two per patient.")] = 12,
     side: Annotated[int, typer.Option("--side", min=16, help="Side of the films, pixels.")] = 64,
     seed: SeedOption = None,
     as_json: JsonOption = False,

@@ -454,7 +454,7 @@ def export_command(
     max_sentences: Annotated[
         int, typer.Option("--max-sentences", min=1, help="Largest number of sentences of a report.")
     ] = 32,
-    channels: Annotated[int, typer.Option("--channels", min=1, max=3, help="Of the images, 1 or 3.")] = 1,
+    channels: Annotated[int, typer.Option("--channels", help="Of the images, 1 or 3.")] = 1,
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
