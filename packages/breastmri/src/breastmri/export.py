@@ -88,6 +88,9 @@ def _metadata(classifier: Classifier, deviation: float) -> dict[str, Any]:
 
 
 def _write(module: nn.Module, example: Tensor, path: Path) -> None:
+    import onnx  # noqa: F401  the exporter needs both: a missing one is named here
+    import onnxscript  # noqa: F401
+
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)  # the exporter talks about its internals
     try:
