@@ -87,7 +87,7 @@ def prepare_command(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Read a data set once: manifest.csv and one network input per breast, for `train`."""
+    """Read a data set once: its table and one network input per breast, for `train`."""
     from .._shared.config import load_config
     from ..config import Config
     from ..data.manifest import write_manifest
@@ -99,7 +99,7 @@ def prepare_command(
     if breast_masks is not None:
         manifest = with_breast_masks(manifest, breast_masks)
     breasts = prepare_folder(manifest, out, resolved.data.preprocessing, resume=resume, quiet=quiet)
-    write_manifest(manifest, out)
+    write_manifest(manifest, out, "source_manifest.csv")
     result = {
         "layout": manifest.layout,
         "breasts": len(breasts),

@@ -85,8 +85,10 @@ class Manifest:
         return safe_relative_path(self.root, text)
 
 
-def write_manifest(manifest: Manifest, folder: Path) -> Path:
+def write_manifest(manifest: Manifest, folder: Path, name: str = FILE) -> Path:
     """Write `manifest.csv`; what is not a text or a number is a JSON cell.
+
+    Its paths start from the data folder, so elsewhere it takes another name.
 
     Raises:
         ResourceError: the folder cannot be written.
@@ -100,8 +102,8 @@ def write_manifest(manifest: Manifest, folder: Path) -> Path:
         for name in _JSON:
             values[name] = "" if values[name] is None else json.dumps(values[name])
         writer.writerow({name: "" if value is None else value for name, value in values.items()})
-    atomic_write(folder / FILE, stream.getvalue())
-    return folder / FILE
+    atomic_write(folder / name, stream.getvalue())
+    return folder / name
 
 
 def read_manifest(folder: Path) -> Manifest:
