@@ -21,6 +21,7 @@ FLAGS = {
     "evaluate": TALK | {"--run-dir", "--empty", "--masks", "--images", "--part"},
     "compare": TALK | {"--metric", "--alpha"},
     "info": {"--model", "--json", "--debug"},
+    "ablate": (RUN - {"--max-minutes"}) | {"--config", "--set", "--steps", "--seeds", "--arm"},
     "export": {"--model", "--out", "--format", "--int8", "--json", "--debug"},
     "convert": {"--num-classes", "--in-channels", "--trained-size", "--json", "--debug"},
     "prepare": TALK | {"--label-map", "--regroup", "--allow-overlap", "--max-excluded", "--seed", "--resume"},

@@ -165,7 +165,7 @@ def summarise(scores: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
 
 def ablation_text(result: Mapping[str, Any]) -> str:
     """The table, and what it does not say."""
-    rows = []
+    rows: list[list[str]] = []
     for arm, entry in result["arms"].items():
         changed = ", ".join(f"{k} {v}" for k, v in ARMS[arm].items()) or "all as corrected"
         rows.append([arm, changed, *_cells(entry["dice"]), *_cells(entry.get("difference"))[:2]])
@@ -181,5 +181,5 @@ def _cells(interval: Mapping[str, Any] | None) -> list[str]:
     if interval is None:
         return ["-", "-", "-"]
     if interval["low"] is None:
-        return [f"{interval['mean']:+.4f}", "-", str(interval["n"])]
-    return [f"{interval['mean']:+.4f}", f"{interval['low']:+.4f} to {interval['high']:+.4f}", str(interval["n"])]
+        return [f"{interval['mean']:.4f}", "-", str(interval["n"])]
+    return [f"{interval['mean']:.4f}", f"{interval['low']:.4f} to {interval['high']:.4f}", str(interval["n"])]

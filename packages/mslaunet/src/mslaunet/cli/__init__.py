@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import data, deploy, inference, training  # each registers its commands
+from . import data, deploy, experiments, inference, training  # each registers its commands
 from .app import app
 
-__all__ = ["app", "data", "deploy", "inference", "training"]
+__all__ = ["app", "data", "deploy", "experiments", "inference", "training"]
