@@ -39,6 +39,7 @@ from .train import train_breasts
 
 log = get_logger(__name__)
 
+NONE = "none"  # in the table, where a model cannot have a localiser
 SLOW = ("occlusion", "integrated-gradients")  # tens of passes each; left out here, `localize` has them
 
 
@@ -253,16 +254,16 @@ def claims_table(summary: Mapping[str, Any]) -> str:
     lines += ["| localiser | " + " | ".join(plan["recipes"]) + " |", "|---|" + "---|" * len(plan["recipes"])]
     for name in names:
         row = [_difference_cell(summary["coam_minus_mm"][recipe].get(name)) for recipe in plan["recipes"]]
-        if any(cell != "-" for cell in row):
+        if any(cell != NONE for cell in row):
             lines.append(f"| {name} | " + " | ".join(row) + " |")
     return "\n".join(lines) + "\n"
 
 
 def _cell(row: Mapping[str, Any] | None) -> str:
-    return "-" if row is None else f"{row['median']:.1f} ({row['low']:.1f} to {row['high']:.1f})"
+    return NONE if row is None else f"{row['median']:.1f} ({row['low']:.1f} to {row['high']:.1f})"
 
 
 def _difference_cell(row: Mapping[str, Any] | None) -> str:
     if row is None:
-        return "-"
+        return NONE
     return f"{row['median']:+.1f} ({row['low']:+.1f} to {row['high']:+.1f}), {row['p']:.1e}"
