@@ -12,7 +12,8 @@ FLAGS: dict[str, set[str]] = {
     "synth": COMMON | {"--films", "--side", "--seed"},
     "prepare": COMMON | LABELLED | {"--split", "--side", "--shard-size", "--workers", "--resume", "--quiet"},
     "doctor": COMMON | LABELLED | {"--films", "--seed", "--quiet"},
-    "finetune": TRAINING | {"--model", "--job", "--head", "--fraction", "--epochs", "--max-minutes", "--random-weights"},
+    "finetune": TRAINING
+    | {"--model", "--job", "--head", "--fraction", "--epochs", "--max-minutes", "--random-weights"},
     "fit": (TRAINING - {"--config", "--set"})
     | {"--image-col", "--text-col", "--patient-col", "--recipe", "--max-minutes"},
     "demo": (TRAINING - {"--config", "--set"}) | {"--max-minutes"},
