@@ -178,6 +178,28 @@ def test_row_9_a_hole_in_the_results(root: Path) -> None:
     require_sound(findings, allow=True)
 
 
+def test_damaged_parses_unknown_ids_and_empty_regions_are_found(root: Path) -> None:
+    dataset = open_dataset(root)
+    parses = [sample.parse for sample in dataset.samples]
+    assert all(parses)
+    parses[0].write_bytes(b"no image")  # type: ignore[union-attr]
+    write_png(parses[1], np.full(SIZE, 77, np.uint8))  # type: ignore[arg-type]
+    write_png(parses[2], np.full(SIZE, 13, np.uint8))  # type: ignore[arg-type]
+    findings = check(dataset)
+    problems = {finding.pair_ids: finding.message for finding in findings if finding.code == "region"}
+    assert "cannot be decoded" in problems[(dataset.samples[0].pair_id,)]
+    assert "label id 77; vitonhd ends at 19" in problems[(dataset.samples[1].pair_id,)]
+    assert named(findings, "empty_region").pair_ids == (dataset.samples[2].pair_id,)
+
+
+def test_inverted_agnostic_masks_are_an_error(root: Path) -> None:
+    dataset = open_dataset(root, setting="unpaired")
+    for sample in dataset.samples:
+        assert sample.agnostic_mask is not None
+        write_png(sample.agnostic_mask, 255 - read_image(sample.agnostic_mask).array)
+    assert "white must mean repaint" in named(check(dataset), "mask_polarity").message
+
+
 def test_results_saved_by_pillows_default_are_named(root: Path, tmp_path: Path) -> None:
     dataset = open_dataset(root)
     for sample in dataset.samples:

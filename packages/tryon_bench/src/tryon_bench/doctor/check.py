@@ -9,6 +9,7 @@ from ..data.sample import Dataset
 from .findings import Finding
 from .images import check_images
 from .lists import check_list
+from .masks import check_masks
 from .pixels import check_pixels
 from .references import check_references
 from .results import check_results
@@ -39,6 +40,7 @@ def check(dataset: Dataset, predictions: Mapping[str, Mapping[str, Path]] | None
         yield from check_images("photos", {p: looked[path] for p, path in photos.items()}, "data")
         yield from check_images("garments", {p: looked[path] for p, path in garments.items()}, "data")
         yield from check_references(dataset, looked)
+        yield from check_masks(dataset)
         for name, found in methods.items():
             yield from check_images("results", {p: looked[path] for p, path in found.items()}, name)
             yield from check_results(name, dataset, found, looked)
