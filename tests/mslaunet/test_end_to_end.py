@@ -1,13 +1,22 @@
-"""Every data set with both recipes, by the commands of the README: train, predict, evaluate."""
+"""Every data set with both recipes, by the commands of the README, from training to the ONNX file that runs."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import Result
+
+from mslaunet._shared.io.images import read_mask
+from mslaunet._shared.io.volumes import read_labels
+from mslaunet.data.dataset import Case, open_dataset
+from mslaunet.data.loading import load_case, slices_first
+from mslaunet.data.parts import cases_of
+from mslaunet.runtime import OnnxRunner
 
 Run = Callable[..., Result]
 
@@ -49,7 +58,7 @@ def _done(result: Result) -> Result:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["official", "sound"])
 @pytest.mark.parametrize(("recipe", "layout", "part"), DATA_SETS)
-def test_a_recipe_trains_predicts_and_evaluates(
+def test_a_recipe_trains_predicts_evaluates_and_runs_as_onnx(
     recipe: str,
     layout: str,
     part: str,
@@ -75,8 +84,29 @@ def test_a_recipe_trains_predicts_and_evaluates(
     assert {row["case_id"] for row in document["cases"]} == set(cases)
     assert document["calibration"]["ece"] >= 0
     assert (tmp_path / "scores" / "report.html").is_file()
+    _done(run_cli("export", "--model", run, "--out", tmp_path / "exported", "--json"))
+    agreement = _onnx_agreement(
+        tmp_path / "exported", masks, cases_of(open_dataset(data, overlap="allow"), part)[0]
+    )
+    assert agreement > 0.99
     saved = json.loads((run / "checkpoints" / "best" / "config.json").read_text())
     assert saved["preprocessing"]["zoom_edge"] == (f"{recipe}-{kind}" in ("synapse-official", "acdc-official"))
+
+
+def _onnx_agreement(exported: Path, masks: Path, case: Case) -> float:
+    """Share of pixels of a case to which the ONNX file and `predict` give the same label."""
+    runner = OnnxRunner(exported, threads=1)
+    loaded = load_case(
+        replace(case, mask=None),
+        num_channels=runner.plan.num_channels,
+        num_classes=len(runner.pipeline["classes"]),
+    )
+    labels = runner.segment(loaded.image, loaded.spacing_mm)
+    if loaded.volume is None:
+        written = read_mask(masks / f"{case.case_id}.png", binary=True).array[None]
+    else:
+        written = slices_first(read_labels(masks / f"{case.case_id}.nii.gz").array)
+    return float(np.mean(labels == written))
 
 
 @pytest.mark.slow
