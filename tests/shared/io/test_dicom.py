@@ -471,3 +471,39 @@ def test_a_deflated_bomb_is_refused_before_it_is_inflated(tmp_path: Path, monkey
     monkeypatch.setattr(dicom_file, "_MAX_INFLATED", 1000)
     with pytest.raises(DataError, match=r"image_dfl\.dcm: inflates to more than 1000 bytes"):
         read_film(Path(get_testdata_file("image_dfl.dcm", download=False) or ""))
+
+
+def test_a_file_that_only_begins_like_dicom_is_passed_over(tmp_path: Path) -> None:
+    stack(tmp_path, slices=2)
+    (tmp_path / "table.bin").write_bytes(b"\x08\x00\x05\x00" + bytes(range(256)) * 3)
+    (tmp_path / "short.bin").write_bytes(b"\x08\x00")
+    assert [len(series.slices) for series in find_series(tmp_path)] == [2]
+
+
+def test_a_file_without_preamble_is_read_and_a_damaged_one_with_it_is_not_passed_over(tmp_path: Path) -> None:
+    paths = stack(tmp_path, slices=3)
+    paths[0].write_bytes(paths[0].read_bytes()[132:])
+    volume = read_series(find_series(tmp_path)[0])
+    assert volume.array[-1, -1].tolist() == [0, 100, 200]
+    paths[1].write_bytes(paths[1].read_bytes()[:200])
+    with pytest.raises(DataError, match=r"damaged|truncated|lies where|slices are missing"):
+        read_series(find_series(tmp_path)[0])
+
+
+@pytest.mark.parametrize("name", [*CODECS[3:], "JPEG2000.dcm", "JPGExtended.dcm", "image_dfl.dcm"])
+def test_mutated_compressed_files_give_pixels_or_one_line(tmp_path: Path, name: str) -> None:
+    whole = Path(get_testdata_file(name, download=False) or "").read_bytes()
+    rng = np.random.default_rng(7)
+    path, refused = tmp_path / name, []
+    for number in range(60):
+        content = bytearray(whole)
+        for _ in range(1 + number % 3):
+            at = int(rng.integers(200, len(content)))
+            content[at] = int(rng.integers(256))
+        path.write_bytes(content if number % 4 else content[: int(rng.integers(200, len(content)))])
+        try:
+            assert read_film(path).array.size > 0
+        except DataError as err:
+            refused.append(str(err))
+    assert len(refused) > 5
+    assert [text for text in refused if "\n" in text or not text.startswith(f"{name}: ")] == []

@@ -20,11 +20,12 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.encaps import generate_frames
 from pydicom.filereader import read_dataset as read_dataset_of
-from pydicom.pixels import pixel_array
+from pydicom.pixels import get_decoder, pixel_array
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, JPEGExtended12Bit
 
 from ..errors import DataError, ResourceError
 from .bounded import BoundedReader
+from .dicom_worker import DECODER
 
 MAX_SLICE_PIXELS = 64_000_000
 _MAX_INFLATED = 2**30  # bytes; a deflated file is inflated as a whole
@@ -118,7 +119,12 @@ def read_header(path: Path) -> tuple[SeriesTags, DicomSlice] | None:
     with translated(path):
         if not _is_dicom(path):
             return None
-        header = _read(path, pixels=False)
+        try:
+            header = _read(path, pixels=False)
+        except Exception:
+            if _has_preamble(path):
+                raise
+            return None  # two bytes looked like DICOM's first group, and nothing else did
         if "Rows" not in header or "Columns" not in header:
             return None
         tags = SeriesTags(
@@ -159,13 +165,42 @@ def read_dataset(path: Path, max_pixels: int = MAX_SLICE_PIXELS) -> pydicom.Data
 def decode(data: pydicom.Dataset, path: Path) -> NDArray[Any]:
     """Stored pixel values (frames, rows, columns, samples), axes of length 1 dropped, by whatever codec they need.
 
+    Codecs that only GDCM has run in a process of their own: it aborts on some damaged streams.
+
     Raises:
         DataError: the pixels are truncated or damaged.
     """
     with translated(path):
-        if data.file_meta.TransferSyntaxUID == JPEGExtended12Bit and int(data.BitsStored) > 8:
+        if _needs_gdcm(data):
+            return DECODER.decode(path, data.Rows * data.Columns * (_one(data, "NumberOfFrames", int) or 1) * 4)
+        return decode_here(data, path)
+
+
+def decode_here(data: pydicom.Dataset, path: Path) -> NDArray[Any]:
+    """As `decode`, in this process; with GDCM a damaged stream may end it.
+
+    Raises:
+        DataError: the pixels are truncated or damaged.
+    """
+    with translated(path):
+        if _is_12_bit(data):
             return _jpeg_12_bit(data, path)
-        return pixel_array(data)
+        return pixel_array(data, decoding_plugin="pillow" if "pillow" in _plugins(data) else "")
+
+
+def _needs_gdcm(data: pydicom.Dataset) -> bool:
+    plugins = _plugins(data)
+    return _is_12_bit(data) or ("gdcm" in plugins and not {"pillow", "pydicom"} & set(plugins))
+
+
+def _is_12_bit(data: pydicom.Dataset) -> bool:
+    return data.file_meta.TransferSyntaxUID == JPEGExtended12Bit and int(data.BitsStored) > 8
+
+
+def _plugins(data: pydicom.Dataset) -> tuple[str, ...]:
+    """Decoders that are there; Pillow's are preferred, their pixels are the same and they never abort."""
+    syntax = data.file_meta.TransferSyntaxUID
+    return get_decoder(syntax).available_plugins if syntax.is_encapsulated else ()
 
 
 @contextmanager
@@ -210,9 +245,14 @@ def _jpeg_12_bit(data: pydicom.Dataset, path: Path) -> NDArray[Any]:
 
 def _is_dicom(path: Path) -> bool:
     with path.open("rb") as file:
-        head = file.read(132)
+        head = file.read(4)
     # Old archives leave out the preamble; the first element of an image is then in group 0008 or 0002.
-    return head[128:] == b"DICM" or (head[:2] in _READABLE_KINDS and head[2:4] != b"\0\0")
+    return _has_preamble(path) or (len(head) == 4 and head[:2] in _READABLE_KINDS)
+
+
+def _has_preamble(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
 
 
 def _read(path: Path, *, pixels: bool) -> pydicom.Dataset:
