@@ -46,3 +46,8 @@ def test_every_named_command_exists_with_its_flags(document: Path) -> None:
 def test_every_defect_of_the_pipeline_has_its_row() -> None:
     rows = re.findall(r"^\| (T\d+) \|", _text(DOCUMENTS[1]), flags=re.MULTILINE)
     assert rows == [f"T{number}" for number in range(1, 19)]
+
+
+def test_every_defect_of_the_model_has_its_row() -> None:
+    rows = re.findall(r"^\| (M\d+) \|", _text(DOCUMENTS[1]), flags=re.MULTILINE)
+    assert rows == [f"M{number}" for number in range(1, 15)]

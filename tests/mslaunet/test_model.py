@@ -1,5 +1,6 @@
 """The whole network: sizes, names, presets, shapes, determinism, precision, export, errors."""
 
+import inspect
 import itertools
 import json
 import re
@@ -469,3 +470,17 @@ def test_a_saved_folder_gives_the_network_back(tmp_path):
     with torch.inference_mode():
         assert torch.equal(again(x), model(x))
     assert "from mslaunet import MSLAUNet" in (tmp_path / "README.md").read_text()
+
+
+@pytest.mark.slow
+@torch.no_grad()
+def test_the_whole_network_compiles_as_one_graph():
+    """Traced by dynamo without a break; opt-in, because a real compilation takes minutes on a CPU."""
+    model, x = tiny().eval(), image(2, 3, 64, 96)
+    compiled = torch.compile(model, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x), model(x))
+
+
+def test_layers_come_from_timm_layers():
+    """`timm.models.layers` is deprecated (M14)."""
+    assert inspect.getmodule(tiny(drop_path=0.1).encoder.blocks1[0].drop_path).__name__ == "timm.layers.drop"
