@@ -8,13 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 from typer.testing import Result
 
 from tryon_bench._shared.errors import ConfigError, DataError
 from tryon_bench._shared.io.images import read_image, write_png
 from tryon_bench.data.naming import expected_stem, template_of
 from tryon_bench.data.open import open_dataset
+from tryon_bench.data.parquet import unpack_parquet
 from tryon_bench.data.predictions import match, resolve_predictions
 from tryon_bench.data.registered import load_registry, register, registered_predictions
 from tryon_bench.data.sample import Dataset, Sample
@@ -185,6 +188,41 @@ def test_archives_are_unpacked_beside_the_registry(kind: str, data: Path, tmp_pa
     dataset = open_dataset(data)
     register(dataset, "packed", archive, tmp_path / "m" / "methods.json")
     assert len(registered_predictions(dataset, tmp_path / "m" / "methods.json")["packed"]) == 3
+
+
+@pytest.mark.parametrize("form", ["struct", "columns"])
+def test_images_in_a_parquet_file_are_results_too(form: str, data: Path, tmp_path: Path) -> None:
+    dataset = open_dataset(data)
+    files = {s.pair_id: data / "oracle" / "paired" / f"{s.pair_id}.png" for s in dataset.samples}
+    if form == "struct":
+        rows: dict[str, list[object]] = {
+            "image": [{"bytes": f.read_bytes(), "path": f.name} for f in files.values()]
+        }
+    else:
+        rows = {"bytes": [f.read_bytes() for f in files.values()], "id": list(files)}
+    parquet.write_table(pa.table(rows), tmp_path / "results.parquet")
+    register(dataset, "packed", tmp_path / "results.parquet", tmp_path / "m" / "methods.json")
+    found = registered_predictions(dataset, tmp_path / "m" / "methods.json")["packed"]
+    assert {k: p.read_bytes() for k, p in found.items()} == {k: p.read_bytes() for k, p in files.items()}
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ({"picture": [b"x"]}, "no image column among picture"),
+        ({"image": [b"x"]}, "row 1 has no image or no name"),
+        ({"image": [b"x"], "id": ["a"]}, "row 1: cannot be decoded"),
+    ],
+)
+def test_a_parquet_file_without_images_is_one_clear_line(
+    rows: dict[str, list[object]], message: str, tmp_path: Path
+) -> None:
+    parquet.write_table(pa.table(rows), tmp_path / "results.parquet")
+    with pytest.raises(DataError, match=message):
+        unpack_parquet(tmp_path / "results.parquet", tmp_path / "out")
+    (tmp_path / "results.parquet").write_bytes(b"PAR1")
+    with pytest.raises(DataError, match="not a readable Parquet file"):
+        unpack_parquet(tmp_path / "results.parquet", tmp_path / "out")
 
 
 def test_the_registry_holds_one_entry_per_name_and_setting(data: Path, tmp_path: Path) -> None:

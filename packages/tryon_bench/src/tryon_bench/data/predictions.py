@@ -62,7 +62,8 @@ def resolve_predictions(
     if found.missing and not allow_missing:
         raise DataError(
             f"{folder.name}: {found.coverage} pairs of {dataset.pairs} have a result (pattern {found.pattern}), "
-            f"{found.missing[0]} has none; finish the inference, or allow missing ones with --allow-missing"
+            f"{found.missing[0]} has none; finish the inference, or leave them out (evaluate --allow, register "
+            "--allow-missing)"
         )
     return found.files
 

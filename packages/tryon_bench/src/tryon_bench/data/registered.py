@@ -14,6 +14,7 @@ from .._shared.io.archives import extract
 from .._shared.io.images import read_image, write_png
 from .._shared.strict_json import to_json
 from ..protocol.schema import Setting
+from .parquet import unpack_parquet
 from .predictions import Matches, match, resolve_predictions
 from .sample import Dataset, Sample
 from .stored import stored
@@ -60,7 +61,8 @@ def register(
     Args:
         dataset: rows for which the results were made.
         name: of the method.
-        source: folder of results, or a zip or tar of one, which is unpacked beside the registry.
+        source: folder of results; or a zip, a tar (a webdataset shard is one) or a Parquet file of them, which is
+            unpacked beside the registry.
         registry: JSON file, made if missing.
         pattern: see `predictions.resolve_predictions`.
         allow_missing: accept rows without a result.
@@ -147,6 +149,8 @@ def _entry(name: str, source: Path, dataset: Dataset) -> Registration:
 
 
 def _unpacked(source: Path, target: Path) -> Path:
+    if source.suffix == ".parquet":
+        return unpack_parquet(source, target)
     if not source.name.endswith(ARCHIVES):
         return source
     if target.exists():
