@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pydicom.encaps import generate_frames
 from pydicom.filereader import read_dataset as read_dataset_of
 from pydicom.pixels import get_decoder, pixel_array
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, JPEGExtended12Bit
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, JPEGExtended12Bit, MediaStorageDirectoryStorage
 
 from ..errors import DataError, ResourceError
 from .bounded import BoundedReader
@@ -126,6 +126,7 @@ def read_header(path: Path) -> tuple[SeriesTags, DicomSlice] | None:
                 raise
             return None  # two bytes looked like DICOM's first group, and nothing else did
         if "Rows" not in header or "Columns" not in header:
+            _require_no_image(header, path)
             return None
         tags = SeriesTags(
             uid=str(header.get("SeriesInstanceUID") or ""),
@@ -241,6 +242,16 @@ def _jpeg_12_bit(data: pydicom.Dataset, path: Path) -> NDArray[Any]:
     if len(buffer) != size:
         raise DataError(f"{path.name}: its JPEG (12 bit) holds {len(buffer)} bytes of pixels; expected {size}")
     return np.frombuffer(buffer, "<i2" if int(data.PixelRepresentation) else "<u2").reshape(shape)
+
+
+def _require_no_image(header: pydicom.Dataset, path: Path) -> None:
+    """Tell a report, a plan or a directory, which have no rows, from an image whose header was cut off."""
+    if not _has_preamble(path):
+        return
+    kind = UID(header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID") or "")
+    if kind == MediaStorageDirectoryStorage or (header.get("SOPClassUID") and "Image Storage" not in kind.name):
+        return
+    raise DataError(f"{path.name}: its header says neither rows nor columns; truncated? export it again")
 
 
 def _is_dicom(path: Path) -> bool:
