@@ -259,3 +259,23 @@ def meta_command(
     emit(study.to_json(), as_json, study_text(study))
     if not study.selective:
         raise typer.Exit(1)
+
+
+@command(
+    app,
+    "demo",
+    examples=["tryon-bench demo", "tryon-bench demo --run-dir runs/tryon --resume"],
+)
+def demo_command(
+    run_dir: RunDirOption = Path("runs/tryon-bench-demo"),
+    seed: SeedOption = None,
+    resume: ResumeOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Evaluate four simple methods on synthetic persons under two protocols, and show how these disagree."""
+    from ..demo import demo_text, run_demo
+
+    demo = run_demo(run_dir, seed=seed or 0, resume=resume, quiet=quiet)
+    emit(demo.to_json(), as_json, demo_text(demo))
