@@ -157,7 +157,8 @@ def export(model: CMCGNS, out: Path, *, max_sentences: int = 32, channels: int =
         "max_sentences": max_sentences,
         "channels": channels,
     }
-    atomic_write(out / "config.json", to_json({**summary, **model.to_json()}, indent=1))
+    versions = {"torch": torch.__version__, "onnxscript": _exporter_version(), "opset": OPSET}
+    atomic_write(out / "config.json", to_json({**summary, "exporter": versions, **model.to_json()}, indent=1))
     return summary
 
 
@@ -190,13 +191,21 @@ def _write(
 
 
 def _deviation(path: Path, inputs: dict[str, Tensor], expected: tuple[Tensor, ...]) -> float:
+    import onnx
     import onnxruntime
 
+    onnx.checker.check_model(str(path))
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     found = session.run(None, {name: value.numpy() for name, value in inputs.items()})
     return max(float(np.abs(a - b.numpy()).max()) for a, b in zip(found, expected, strict=True))
+
+
+def _exporter_version() -> str:
+    import onnxscript  # what torch.onnx builds the graph with
+
+    return str(onnxscript.__version__)
 
 
 @torch.no_grad()
