@@ -43,6 +43,27 @@ def test_patches_are_the_cells_of_the_backbone_s_map(backbone, side, grid) -> No
     torch.testing.assert_close(patches[1, row * grid[1] + column], cell)
 
 
+@pytest.mark.parametrize(("backbone", "stage", "layer"), [("resnet18", 3, "layer3"), ("tiny-resnet", 2, "layer2")])
+def test_patches_can_come_from_an_earlier_stage_and_the_whole_stays(backbone, stage, layer) -> None:
+    torch.manual_seed(0)
+    tower = ImageTower(ImageConfig(backbone=backbone, side_px=64, patch_stage=stage)).eval()
+    seen = {}
+    getattr(tower.net, layer).register_forward_hook(lambda _, __, out: seen.update(map=out))
+    images = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        whole, patches, (rows, columns) = tower(images)
+        last = tower.net.forward_features(images)
+    assert patches.shape[-1] == tower.patch_width == seen["map"].shape[1]
+    torch.testing.assert_close(patches[0, columns + 1], seen["map"][0, :, 1, 1])
+    assert (rows, columns) == seen["map"].shape[2:]
+    torch.testing.assert_close(whole, last.mean((2, 3)))
+
+
+def test_a_stage_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"patch_stage: 'tiny-resnet' has stages 0 to 4, got 7"):
+        ImageTower(ImageConfig(backbone="tiny-resnet", patch_stage=7))
+
+
 def test_features_do_not_depend_on_the_other_samples() -> None:
     for backbone in ("tiny-vit", "tiny-resnet"):
         model = CMCGNS.tiny(side_px=32, image=backbone).eval()

@@ -31,6 +31,12 @@ class ImageConfig(FrozenModel):
         "vit_base_patch16_224", description="any timm name, or tiny-vit and tiny-resnet for CPUs"
     )
     side_px: int = Field(224, ge=32, description="side of the square input, pixels")
+    patch_stage: int | None = Field(
+        None,
+        ge=0,
+        description="number of the backbone's stage that gives the patches (3 is layer3 of a ResNet, which GLoRIA and "
+        "MGCA take); none: the last",
+    )
     pretrained: bool = Field(False, description="load timm's ImageNet weights (needs the hub or its cache)")
 
 

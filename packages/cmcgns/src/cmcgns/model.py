@@ -72,7 +72,8 @@ class CMCGNS(nn.Module):
         self.config = config
         self.image = ImageTower(config.image, load=text is None)
         self.text = TextTower(config.text, text)
-        self.image_global, self.image_local = (projection(self.image.width, config.dim) for _ in range(2))
+        self.image_global = projection(self.image.width, config.dim)
+        self.image_local = projection(self.image.patch_width, config.dim)
         self.text_global, self.text_local = (
             projection(config.dim, config.dim),
             projection(self.text.width, config.dim),

@@ -34,7 +34,8 @@ class ImageTower(nn.Module):
 
     Patch p is the cell (p // columns, p % columns) of the backbone's map, for transformers and for convolutional
     networks alike (the official code re-reads a (C, H, W) map as (HW, C) without a transpose). The global vector is
-    the class token where there is one, else the mean of the patches.
+    the class token where there is one, else the mean of the last map. Patches come from the last map too, or from the
+    stage `config.patch_stage`: the cells of a deep map see most of the image, those of an earlier one what is near.
 
     Raises:
         ConfigError: timm knows no such backbone, or it does not take this input size.
@@ -48,12 +49,22 @@ class ImageTower(nn.Module):
         self.net = _create(config, load)
         self.width: int = self.net.num_features
         self.side_px = config.side_px
+        self.stage = config.patch_stage
+        self.patch_width: int = self.width if self.stage is None else _stage_width(self.net, config, self.stage)
         self._prefix: int = getattr(self.net, "num_prefix_tokens", 0)
         self._channels_last = getattr(self.net, "output_fmt", None) == "NHWC"
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Grid]:
         """Images (B, 1 or 3, S, S) in [-1, 1] -> global (B, C), patches (B, P, C), (rows, columns)."""
-        features = self.net.forward_features(images.expand(-1, 3, -1, -1))
+        images = images.expand(-1, 3, -1, -1)
+        if self.stage is not None:
+            last, (cells,) = self.net.forward_intermediates(images, indices=[self.stage], output_fmt="NCHW")
+            whole = self._split(last)[0]
+            return whole, cells.flatten(2).transpose(1, 2), (cells.shape[2], cells.shape[3])
+        return self._split(self.net.forward_features(images))
+
+    def _split(self, features: Tensor) -> tuple[Tensor, Tensor, Grid]:
+        """The last map as global vector, patches and grid."""
         if features.ndim == 3:
             patches = features[:, self._prefix :]
             side = math.isqrt(patches.shape[1])
@@ -73,6 +84,22 @@ class ImageTower(nn.Module):
         _, _, grid = self(next(self.parameters()).new_zeros(1, 3, self.side_px, self.side_px))
         self.train(training)
         return grid
+
+
+def _stage_width(net: Any, config: ImageConfig, stage: int) -> int:
+    """Channels of the stage that gives the patches.
+
+    Raises:
+        ConfigError: the backbone has no such stage, or timm cannot hand it out.
+    """
+    info = getattr(net, "feature_info", None)
+    widths = [stage["num_chs"] for stage in info] if isinstance(info, list) else info.channels() if info else []
+    if not hasattr(net, "forward_intermediates") or stage not in range(len(widths)):
+        raise ConfigError(
+            f"model.image.patch_stage: {config.backbone!r} has stages 0 to {len(widths) - 1}, got {stage}"
+        )
+    width: int = widths[stage]
+    return width
 
 
 def _create(config: ImageConfig, load: bool) -> nn.Module:
