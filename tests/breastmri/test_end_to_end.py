@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.breastmri.predict_model import tiny_model
 from typer.testing import CliRunner, Result
 
-from breastmri._shared.io.volumes import read_volume, require_same_grid
+from breastmri._shared.io.volumes import read_volume, require_same_grid, write_volume
 from breastmri.cli import app
 from breastmri.data.opening import open_data
 from breastmri.data.reading import load_rows
@@ -158,3 +159,53 @@ def test_failures_are_one_line_with_their_code(
     assert result.exit_code == code
     assert words in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_every_option_of_prepare_doctor_and_predict_reaches_its_work(tmp_path: Path) -> None:
+    data, ready = tmp_path / "data", tmp_path / "ready"
+    run("synth", "nifti", data, "--cases", 2, "--seed", 5)
+    phase = read_volume(data / "studies" / "phantom_0000" / "phase_0.nii.gz")
+    mask = np.zeros(phase.array.shape, np.uint8)
+    mask[4:28, 15:36], mask[36:60, 15:36] = 1, 2
+    write_volume(data / "masks" / "phantom_0000.nii.gz", mask, like=phase, dtype=np.uint8)
+    prepare = ("prepare", data, "--out", ready, "--layout", "manifest", "--breast-masks", data / "masks")
+    small = (
+        "--set",
+        "data.preprocessing.size=[12, 40, 32]",
+        "--set",
+        "data.preprocessing.spacing_mm=[6.0, 4.0, 4.0]",
+    )
+    run(*prepare, *small, "--box-base", 0, "--quiet")
+    facts = json.loads((ready / "breasts.json").read_text())["breasts"]
+    assert len(facts) == 4
+    run(*prepare, *small, "--resume", "--quiet")
+    assert json.loads((ready / "breasts.json").read_text())["breasts"] == facts
+    assert "2 studies" in run("doctor", data, "--limit", 1, "--quiet").stdout
+    model = tmp_path / "run"
+    tiny_model(model)
+    options = ("--times", "0,60,120,180,240,300", "--breast-mask", data / "masks" / "phantom_0000.nii.gz")
+    more = (
+        "--localiser",
+        "cam",
+        "--flips",
+        1,
+        "--format",
+        "odelia",
+        "--label",
+        "mine",
+        "--allow",
+        "--side",
+        "left",
+    )
+    study = data / "studies" / "phantom_0000"
+    document = json.loads(
+        run(
+            "predict", study, "--model", model, "-o", tmp_path / "out", *options, *more, "--json", "--quiet"
+        ).stdout
+    )
+    assert (document["label"], document["times_s"], list(document["breasts"])) == (
+        "mine",
+        [0, 60, 120, 180, 240, 300],
+        ["left"],
+    )
+    assert "bilateral-breast-classification-likelihoods.json" in document["files"]

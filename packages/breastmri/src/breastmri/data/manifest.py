@@ -85,7 +85,7 @@ class Manifest:
         return safe_relative_path(self.root, text)
 
 
-def write_manifest(manifest: Manifest, folder: Path, name: str = FILE) -> Path:
+def write_manifest(manifest: Manifest, folder: Path, file_name: str = FILE) -> Path:
     """Write `manifest.csv`; what is not a text or a number is a JSON cell.
 
     Its paths start from the data folder, so elsewhere it takes another name.
@@ -102,8 +102,8 @@ def write_manifest(manifest: Manifest, folder: Path, name: str = FILE) -> Path:
         for name in _JSON:
             values[name] = "" if values[name] is None else json.dumps(values[name])
         writer.writerow({name: "" if value is None else value for name, value in values.items()})
-    atomic_write(folder / name, stream.getvalue())
-    return folder / name
+    atomic_write(folder / file_name, stream.getvalue())
+    return folder / file_name
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -14,7 +14,9 @@ from .cohort import cohort, renamed, split_of, write_truth
 def write_breastdm(root: Path, cases: int, seed: int) -> None:
     """`seg/<split>/{images,labels}/<patient>/<phase>/p-NNN.png`; the first training patient is repeated in test."""
     phantoms = []
-    for index, phantom in enumerate(cohort(cases, seed, PhantomConfig(times_s=TIMES_S[:4]), ["malignant", "benign"])):
+    for index, phantom in enumerate(
+        cohort(cases, seed, PhantomConfig(times_s=TIMES_S[:4]), ["malignant", "benign"])
+    ):
         name = f"BreaDM-{'Ma' if phantom.kind == 'malignant' else 'Be'}-{1801 + index}"
         phantom = renamed(phantom, name, name, "breastdm")
         phantoms.append(phantom)
