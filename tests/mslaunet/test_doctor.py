@@ -186,6 +186,28 @@ def test_files_changed_since_they_were_prepared_are_an_error(scans: Path, tmp_pa
     )
 
 
+def test_what_keeps_a_data_set_from_being_opened_is_a_finding(scans: Path, run_cli: Run) -> None:
+    (scans / "labelsTr/disc_01.nii.gz").unlink()
+    result = run_cli("doctor", scans, "--quiet", "--json")
+    assert result.exit_code == 1
+    finding = json.loads(result.stdout)["findings"][0]
+    assert (finding["check"], finding["severity"]) == ("opening", "error")
+    assert "disc_01.nii.gz: the mask of a training case is missing" in finding["message"]
+    assert "set: cannot be opened as a data set" in run_cli("doctor", scans, "--quiet").stdout
+
+
+def test_a_wrong_label_map_is_a_finding(tmp_path: Path, run_cli: Run) -> None:
+    from mslaunet.synth.arrays import write_npz
+
+    write_synthetic("synapse", tmp_path / "set", cases=2, slices=2)
+    label = np.zeros((64, 64))
+    label[:30], label[30:40], label[40:44], label[44:46] = 5, 8, 7, 1
+    for path in (tmp_path / "set/train_npz").iterdir():
+        write_npz(path, image=np.full((64, 64), 0.5), label=label)
+    result = run_cli("doctor", tmp_path / "set", "--label-map", "cascade", "--quiet")
+    assert (result.exit_code, "larger than the liver" in result.stdout) == (1, True)
+
+
 def test_the_command_exits_1_with_findings_and_0_without(scans: Path, run_cli: Run) -> None:
     clean = run_cli("doctor", scans, "--quiet")
     assert (clean.exit_code, clean.stdout.splitlines()[-1]) == (0, "nothing found")

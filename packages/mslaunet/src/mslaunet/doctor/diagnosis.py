@@ -54,6 +54,8 @@ def examine(
 ) -> Diagnosis:
     """Read every case of a data set once and say what is wrong or odd.
 
+    What keeps the data set from being opened at all (a missing mask, a wrong label map) is the one finding then.
+
     Args:
         root: the data set's folder.
         layout: its layout, or "auto".
@@ -61,9 +63,15 @@ def examine(
         quiet: no progress.
 
     Raises:
-        DataError: the folder cannot be opened as a data set at all.
+        DataError: there is no such folder.
+        ConfigError: an option does not fit the layout.
     """
-    dataset = open_dataset(root, layout, label_map=label_map, overlap="allow")
+    if not root.is_dir():
+        raise DataError(f"{root.name}: expected a data set folder, found none; check the path")
+    try:
+        dataset = open_dataset(root, layout, label_map=label_map, overlap="allow")
+    except DataError as err:
+        return Diagnosis(Dataset(root, "unknown", {}, (), ()), (), (Finding("opening", "error", str(err)),))
     facts: list[CaseFacts] = []
     findings = [Finding("data set", "note", text) for text in dataset.warnings]
     work = [("training", case) for case in dataset.training] + [("testing", case) for case in dataset.testing]
@@ -129,9 +137,12 @@ def _range(values: Sequence[float]) -> dict[str, float]:
 def diagnosis_text(diagnosis: Diagnosis) -> str:
     """The human's form: what the set is, its ranges, the findings."""
     dataset, found = diagnosis.dataset, summary(diagnosis)
+    opened = dataset.training or dataset.testing
     lines = [
         f"{dataset.layout}: {len(dataset.training)} training and {len(dataset.testing)} testing cases, "
         f"{len(dataset.classes)} classes, channels {', '.join(dataset.channels)}, masks: {dataset.labels}"
+        if opened
+        else f"{dataset.root.name}: cannot be opened as a data set"
     ]
     if found:
         lines.append(
