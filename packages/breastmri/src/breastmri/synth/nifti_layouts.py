@@ -146,7 +146,7 @@ def odelia_breasts(cases: int, seed: int) -> tuple[list[Phantom], list[dict[str,
                 {
                     "UID": f"{uid}_{side}",
                     "PatientID": phantom.study.patient_id,
-                    "Age": 50 * 365,
+                    "Age": 50,
                     "Lesion": phantom.study.labels3[side],
                     "Institution": phantom.study.site,
                     "Split": split_of(index),
