@@ -57,15 +57,15 @@ $(INSTALLED): pyproject.toml uv.lock shared/pyproject.toml $(wildcard packages/*
 	touch $@
 
 assets: $(INSTALLED) ## Fetch the real sample data into the user-level cache (verified, once)
-	@for package in $(BUILT); do $(BIN)/$$package assets fetch; done
+	@for package in $(PACKAGES); do $(BIN)/$${package//_/-} assets fetch; done
 
 demo: assets ## Run the demos on real data, or finish an interrupted one; PKG=mslaunet runs one
-	@for package in $(or $(PKG),$(BUILT)); do $(BIN)/$${package//_/-} demo --resume; done
+	@for package in $(or $(PKG),$(PACKAGES)); do $(BIN)/$${package//_/-} demo --resume; done
 
 # Without the data its tests are skipped, which only CI takes for a failure.
 test-all: lint ## Set up, lint, fetch the data and run every test
-	@for package in $(BUILT); do
-	  $(BIN)/$$package assets fetch && continue
+	@for package in $(PACKAGES); do
+	  $(BIN)/$${package//_/-} assets fetch && continue
 	  if [ "$${CI:-}" = true ]; then exit 1; fi
 	  echo "warning: no sample data for $$package; the tests that need it are skipped" >&2
 	done
