@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import chain, combinations
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from tryon_bench.explain.explain import Job, explain_gap, limited, under_all_pre
 from tryon_bench.explain.mixing import differing_groups, metric_name, mixtures, only
 from tryon_bench.explain.runnable import is_empty, runnable
 from tryon_bench.explain.shapley import shapley
+from tryon_bench.explain.text import explanation_text
 from tryon_bench.jpeg import through_jpeg
 from tryon_bench.methods.catalogue import get_method
 from tryon_bench.methods.run import run_method
@@ -93,6 +95,10 @@ def test_every_cause_is_measured_and_they_close_the_gap(root: Path, tmp_path: Pa
     sizes = [abs(effect.change) for effect in found.causes]
     assert sizes == sorted(sizes, reverse=True)
     assert found.unexplained == pytest.approx(0.5 - found.other)
+    assert found.low < found.other < found.high
+    text = explanation_text(found)
+    assert "more than the choice of pairs explains" in text
+    assert "chance may do" in explanation_text(replace(found, published=found.other))
 
 
 def test_one_planted_cause_is_the_whole_gap(root: Path, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ class Looked:
     problem: str = ""
     facts: Stored | None = None
     sha256: str = ""
-    look: NDArray[np.float32] | None = None
+    look: NDArray[np.uint8] | None = None
 
 
 def look_at(paths: Iterable[Path]) -> dict[Path, Looked]:
@@ -62,19 +62,16 @@ def _look(path: Path) -> Looked:
     return Looked(path, "", facts, digest, thumbnail(array))
 
 
-def thumbnail(image: NDArray[np.uint8 | np.uint16]) -> NDArray[np.float32]:
-    """Means of 16 x 16 blocks and three channels in 0..255: hardly changed by recompression and resizing."""
-    colour = image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)
-    rows, columns = (np.minimum(np.arange(_SIDE) * n // _SIDE, n - 1) for n in colour.shape[:2])
-    sums = np.add.reduceat(np.add.reduceat(colour.astype(np.float64), rows, axis=0), columns, axis=1)
-    height, width = (
-        np.diff([*edges, n]).clip(1) for edges, n in zip((rows, columns), colour.shape[:2], strict=True)
-    )
-    scale = 255 / np.iinfo(image.dtype).max
-    return np.asarray(sums / (height[:, None] * width[None, :])[..., None] * scale, np.float32)
+def thumbnail(image: NDArray[np.uint8 | np.uint16]) -> NDArray[np.uint8]:
+    """(16, 16, 3): means of blocks, hardly changed by recompression and resizing."""
+    from PIL import Image
+
+    grey_or_colour = image if image.dtype == np.uint8 else (image >> 8).astype(np.uint8)
+    small = Image.fromarray(grey_or_colour).resize((_SIDE, _SIDE), Image.Resampling.BOX)
+    return np.asarray(small.convert("RGB"))
 
 
-def alike(thumbnails: NDArray[np.float32], limit: float = 2.0) -> list[tuple[int, int]]:
+def alike(thumbnails: NDArray[np.uint8], limit: float = 2.0) -> list[tuple[int, int]]:
     """Pairs i < j of thumbnails whose root mean square difference is below a limit in grey levels.
 
     Memory is linear in the number of images: rows are compared in blocks.

@@ -98,6 +98,8 @@ class Explanation:
         second: stamp of the other protocol.
         own: value under the first.
         other: value of the same results under the second.
+        low: bound of its 95 % interval, what another choice of as many pairs could give; NaN where there is none.
+        high: the other bound.
         causes: choices of the protocol, largest first; they add up to other - own.
         what_if: how the value under the second would change if the results had been stored otherwise.
         published: the number that is to be reached, if any.
@@ -111,6 +113,8 @@ class Explanation:
     second: str
     own: float
     other: float
+    low: float
+    high: float
     causes: tuple[Effect, ...]
     what_if: tuple[Effect, ...]
     published: float | None
@@ -178,6 +182,7 @@ def explain_gap(
         subset: _values(evaluation, job.name, protocol, family, region) for subset, protocol in mixed.items()
     }
     own, other = (float(values[key].mean()) for key in (frozenset(), frozenset(groups)))
+    low, high = _interval(evaluation, mixed[frozenset(groups)], family)
     changes = shapley(values) if groups else {}
     effects = [_effect(f"{cause}: {_choice(a, b, groups[cause])}", change) for cause, change in changes.items()]
     return Explanation(
@@ -187,6 +192,8 @@ def explain_gap(
         second=second.stamp,
         own=own,
         other=other,
+        low=low,
+        high=high,
         causes=tuple(sorted(effects, key=lambda effect: -abs(effect.change))),
         what_if=tuple(_what_if(job, b, family, region, other)),
         published=published,
@@ -217,6 +224,14 @@ def _values(evaluation: Evaluation, method: str, protocol: Protocol, family: Fam
     if not found:
         raise ConfigError(f"explain: {name} of {region} is not defined in the {evaluation.setting} setting")
     return np.array(found[:1])
+
+
+def _interval(evaluation: Evaluation, protocol: Protocol, family: Family) -> tuple[float, float]:
+    name = metric_name(protocol, family)
+    for result in evaluation.results:
+        if (result.protocol, result.metric) == (protocol.stamp, name):
+            return result.low, result.high
+    return math.nan, math.nan
 
 
 def _choice(a: Protocol, b: Protocol, fields: Sequence[str]) -> str:

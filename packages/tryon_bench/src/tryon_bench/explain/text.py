@@ -15,10 +15,12 @@ def explanation_text(found: Explanation) -> str:
     lines += [f"  {found.own:10.4f}  under {found.first}"]
     lines += [f"  {_signed(effect)}  {effect.cause}" for effect in found.causes]
     lines += ["  (the protocols agree in all that can move this number)"] if not found.causes else []
-    lines += [f"  {found.other:10.4f}  the same results under {found.second}"]
+    interval = _interval(found.low, found.high)
+    noise = f" (95 % interval {interval})" if interval else ""
+    lines += [f"  {found.other:10.4f}  the same results under {found.second}{noise}"]
     if found.published is not None:
         lines += [
-            f"  {found.unexplained:+10.4f}  not explained by the protocol",
+            f"  {found.unexplained:+10.4f}  not explained by the protocol{_inside(found)}",
             f"  {found.published:10.4f}  published",
         ]
     lines += [
@@ -39,6 +41,14 @@ def presets_text(evaluation: Evaluation, missing: Mapping[str, Sequence[str]]) -
     table = ["  ".join(f"{c:{w}}" for c, w in zip(row, widths, strict=True)).rstrip() for row in (header, *rows)]
     lacking = [f"{name}: {line}" for name, lines in missing.items() for line in lines]
     return "\n".join([*([evaluation.warning] if evaluation.warning else []), *table, *lacking])
+
+
+def _inside(found: Explanation) -> str:
+    """Whether chance alone could close what remains."""
+    if math.isnan(found.low) or found.published is None:
+        return ""
+    inside = found.low <= found.published <= found.high
+    return ", and within the interval: chance may do" if inside else ", and more than the choice of pairs explains"
 
 
 def _signed(effect: Effect) -> str:
