@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from mslaunet._shared.errors import CheckpointError
-from mslaunet.postprocess import ClassStep, PostProcessing, choose_postprocessing, postprocess
+from mslaunet.postprocess import (
+    Choice,
+    ClassStep,
+    PostProcessing,
+    choose_postprocessing,
+    postprocess,
+    smallest_sizes,
+)
 from mslaunet.predict.loading import read_postprocessing
 
 VOXEL = (2.0, 1.0, 1.0)
@@ -22,6 +29,15 @@ def _case(crumbs: int) -> tuple[np.ndarray, np.ndarray, tuple[float, ...]]:
     for i in range(crumbs):
         predicted[0, 25, 2 + 3 * i] = 1
     return predicted, reference, VOXEL
+
+
+def _choose(cases: list) -> Choice:
+    return choose_postprocessing(iter(cases), smallest_sizes(((r, s) for _, r, s in cases), (1, 2, 3)))
+
+
+def test_the_smallest_mask_of_each_class_is_found() -> None:
+    sizes = smallest_sizes([(_case(0)[1], VOXEL), (_case(0)[1][:3], VOXEL)], (1, 2, 3))
+    assert sizes == {1: 2 * 2 * 100.0, 2: 2 * 1 * 32.0}  # the second case is cut; class 3 is nowhere
 
 
 def test_small_components_vanish_and_their_size_is_in_mm3() -> None:
@@ -40,7 +56,7 @@ def test_the_largest_component_stays_and_other_classes_are_left_alone() -> None:
 
 
 def test_the_step_that_helps_on_validation_is_chosen_and_the_one_that_harms_is_not() -> None:
-    choice = choose_postprocessing([_case(3), _case(5)], (1, 2))
+    choice = _choose([_case(3), _case(5)])
     assert set(choice.config.steps) == {1}  # the largest component alone would cost class 2 a lobe
     assert choice.after[1] == 1 > choice.before[1]
     assert choice.after[2] == choice.before[2] == 1
@@ -49,7 +65,7 @@ def test_the_step_that_helps_on_validation_is_chosen_and_the_one_that_harms_is_n
 
 
 def test_one_case_is_too_few_to_choose_anything() -> None:
-    assert choose_postprocessing([_case(3)], (1, 2)).config.steps == {}
+    assert _choose([_case(3)]).config.steps == {}
 
 
 def test_nothing_to_do_returns_the_same_array() -> None:

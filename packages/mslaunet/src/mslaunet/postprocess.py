@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -85,8 +85,28 @@ class Choice:
 _SIZE_FRACTIONS = (0.0, 0.1, 0.5)
 
 
+def smallest_sizes(
+    references: Iterable[tuple[np.ndarray, Sequence[float]]], classes: Sequence[int]
+) -> dict[int, float]:
+    """Size of the smallest reference mask of each class, mm3 or pixels; a class that no mask holds is left out.
+
+    Args:
+        references: (labels (D, H, W), spacing) of the cases.
+        classes: label ids without background.
+    """
+    sizes: dict[int, float] = {}
+    for labels, spacing in references:
+        counts = np.bincount(np.asarray(labels).ravel(), minlength=max(classes) + 1)
+        for label in (label for label in classes if counts[label]):
+            size = float(counts[label]) * float(np.prod(spacing))
+            sizes[label] = min(size, sizes.get(label, size))
+    return sizes
+
+
 def choose_postprocessing(
-    pairs: Sequence[tuple[np.ndarray, np.ndarray, Sequence[float]]], classes: Sequence[int], gain: float = 1e-4
+    pairs: Iterable[tuple[np.ndarray, np.ndarray, Sequence[float]]],
+    smallest: Mapping[int, float],
+    gain: float = 1e-4,
 ) -> Choice:
     """Try every combination per class on validation cases and keep the best where it beats doing nothing.
 
@@ -95,28 +115,38 @@ def choose_postprocessing(
     classes with at least two cases: with one, the choice would be an accident.
 
     Args:
-        pairs: (predicted labels, reference labels, spacing) of whole cases, (D, H, W) each.
-        classes: label ids without background.
+        pairs: (predicted labels, reference labels, spacing) of whole cases, (D, H, W) each; one is in memory at a
+            time.
+        smallest: size of the smallest reference mask of each class, see `smallest_sizes`.
         gain: smallest rise of the mean Dice.
     """
-    steps: dict[int, ClassStep] = {}
-    before: dict[int, float] = {}
-    after: dict[int, float] = {}
-    for label in classes:
-        known = [(p == label, r == label, float(np.prod(s))) for p, r, s in pairs if (r == label).any()]
-        if len(known) < 2:
-            continue
-        smallest = min(float(np.count_nonzero(r)) * v for _, r, v in known)
-        candidates = [
-            ClassStep(min_size=round(fraction * smallest, 3), largest_component=largest)
-            for largest, fraction in product((False, True), _SIZE_FRACTIONS)
-        ]
-        scores = [float(np.mean([_dice(cleaned(p, step, v), r) for p, r, v in known])) for step in candidates]
-        best = int(np.argmax(scores))
-        before[label], after[label] = scores[0], scores[0]
-        if scores[best] > scores[0] + gain:
-            steps[label], after[label] = candidates[best], scores[best]
-    return Choice(PostProcessing(steps=steps), len(pairs), before, after)
+    candidates = {label: _candidates(size) for label, size in smallest.items()}
+    scores: dict[int, list[list[float]]] = {label: [] for label in smallest}
+    cases = 0
+    for predicted, reference, spacing in pairs:
+        cases += 1
+        for label, steps in candidates.items():
+            mask, truth = predicted == label, reference == label
+            if truth.any():
+                voxel = float(np.prod(spacing))
+                scores[label].append([_dice(cleaned(mask, step, voxel), truth) for step in steps])
+    means = {label: np.mean(rows, axis=0) for label, rows in scores.items() if len(rows) >= 2}
+    chosen = {
+        label: candidates[label][int(values.argmax())]
+        for label, values in means.items()
+        if values.max() > values[0] + gain
+    }
+    after = {label: float(values.max() if label in chosen else values[0]) for label, values in means.items()}
+    before = {label: float(values[0]) for label, values in means.items()}
+    return Choice(PostProcessing(steps=chosen), cases, before, after)
+
+
+def _candidates(smallest: float) -> list[ClassStep]:
+    """Doing nothing first."""
+    return [
+        ClassStep(min_size=round(fraction * smallest, 3), largest_component=largest)
+        for largest, fraction in product((False, True), _SIZE_FRACTIONS)
+    ]
 
 
 def _dice(pred: np.ndarray, ref: np.ndarray) -> float:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -27,7 +28,7 @@ from .data.opening import open_configured
 from .data.slices import PreparedCases, SliceSplit, prepare_cases, split_slices
 from .data.splits import chosen_fold
 from .model import MSLAUNet
-from .postprocess import RECORD, Choice, choose_postprocessing
+from .postprocess import RECORD, Choice, choose_postprocessing, smallest_sizes
 from .preprocess import Preprocessing, plan_preprocessing
 from .pretrained import load_encoder
 from .task import SegmentationTask, saved_config
@@ -180,14 +181,21 @@ def finish(task: SegmentationTask, config: Config, result: FitResult, run_dir: P
 
 
 def validate_postprocessing(task: SegmentationTask, weights: Path) -> Choice:
-    """Choose the post-processing on the whole validation cases, with the best weights."""
+    """Choose the post-processing on the whole validation cases, with the best weights; one case is held at a time."""
     load_strict(task.model, load_model(weights)[0], weights.name)
     task.model.eval()
-    pairs = []
+    indices = sorted({c for c, _ in task.split.validation})
+    cases = [task.cases[index] for index in indices]
+    smallest = smallest_sizes(((case.mask, case.spacing_mm) for case in cases), range(1, len(task.classes)))
+
+    def pairs() -> Iterator[tuple[np.ndarray, np.ndarray, tuple[float, ...]]]:
+        for index, case in zip(indices, cases, strict=True):
+            predicted, reference = task.predict_case(task.model, index)
+            grid = np.array(case.spacing_mm) * case.mask.shape / np.array(reference.shape)
+            yield predicted, reference, tuple(grid.tolist())
+
     with torch.inference_mode():
-        for index in sorted({c for c, _ in task.split.validation}):
-            pairs.append((*task.predict_case(task.model, index), task.cases[index].spacing_mm))
-    return choose_postprocessing(pairs, range(1, len(task.classes)))
+        return choose_postprocessing(pairs(), smallest)
 
 
 def describe_choice(choice: Choice | None, split_by: str) -> dict[str, Any]:
