@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.cmcgns.oracle import OracleEncoder
 
 from cmcgns._shared.errors import ConfigError, DataError
@@ -25,11 +28,13 @@ from cmcgns.probe import probe
 from cmcgns.prompts import Prompts, default_prompts, read_prompts
 from cmcgns.retrieval import retrieve
 from cmcgns.search import search
+from cmcgns.sentences import split_sentences
 from cmcgns.synth.planted import FINDING_NAMES, planted_dataset
 from cmcgns.zeroshot import zero_shot
 
 DATA = planted_dataset(80, seed=7)
 ORACLE = OracleEncoder()
+TINY = PretrainedEncoder(CMCGNS.tiny(side_px=32), comparable=False)
 
 
 @pytest.fixture(scope="module")
@@ -235,3 +240,12 @@ def test_every_finding_has_statements_and_denials() -> None:
     for prompts in default_prompts([*FINDING_NAMES, "No Finding", "COVID-19"]).values():
         assert len(prompts.positive) >= 2
         assert len(prompts.negative) >= 2
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.text(max_size=80))
+def test_any_report_is_encoded_or_left_out_and_never_a_traceback(text: str) -> None:
+    data = PairDataset("x", (*DATA.pairs[:3], replace(DATA[3], report=text)))
+    assert retrieve(TINY, data, ks=(1,)).n in (3, 4)
+    maps = [sentence_maps(TINY, torch.zeros(1, 32, 32), [text])] if split_sentences(text) else []
+    assert all(m.shape == (1, 32, 32) for m in maps)

@@ -17,6 +17,7 @@ from ._shared.metrics.statistics import holm, paired_permutation_test
 from .data.pairs import ABSENT, PRESENT, PairDataset
 from .data.sources import read_json
 from .evaluate import METRICS, SCORES, data_key
+from .sentences import split_sentences
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def compare(
         for column, name in enumerate(part.label_names):
             a, b = (s["zero_shot"][:, column] for s in scores)
             rows.append(_auroc(name, labels[:, column], a, b, patients))
-    with_report = [pair.patient_id for pair in part if pair.report]
+    with_report = [pair.patient_id for pair in part if split_sentences(pair.report)]
     for direction in ("image-to-report", "report-to-image"):
         if all(f"rank.{direction}" in s for s in scores):
             hits = [(s[f"rank.{direction}"] <= k).astype(float) for s in scores]

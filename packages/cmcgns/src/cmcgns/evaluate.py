@@ -24,6 +24,7 @@ from .grounding import Grounding, ground
 from .probe import ProbeScore, probe
 from .prompts import Prompts
 from .retrieval import Retrieval, retrieve
+from .sentences import split_sentences
 from .zeroshot import ZeroShot, zero_shot
 
 METRICS, SCORES, PAGE = "metrics.json", "scores.safetensors", "report.html"
@@ -99,7 +100,7 @@ def evaluate(
         results["zero_shot"] = zero_shot(encoder, part, prompts=prompts, films=films, quiet=quiet)
     else:
         left_out["zero_shot"] = "the data set has no labels"
-    if sum(bool(pair.report) for pair in part) >= 2:
+    if sum(bool(split_sentences(pair.report)) for pair in part) >= 2:
         results["retrieval"] = retrieve(encoder, part, ks=ks, films=films, quiet=quiet)
     else:
         left_out["retrieval"] = "fewer than two reports"

@@ -16,6 +16,7 @@ from ._shared.files import atomic_write, require_writable_dir
 from ._shared.logs import progress
 from .data.pairs import Pair, PairDataset
 from .encoders import Encoder, pair_tensor
+from .sentences import split_sentences
 
 
 def embed_films(encoder: Encoder, pairs: Sequence[Pair], *, batch_size: int = 32, quiet: bool = True) -> Tensor:
@@ -58,25 +59,26 @@ def write_embeddings(
     """Write `embeddings.safetensors` (images, and reports where there are any) and `rows.csv`.
 
     `rows.csv` tells which row is which sample (sample_id, split, whether it has a report); rows of `reports` belong to
-    the samples with a report, in their order.
+    the samples whose report has a sentence, in their order.
 
     Returns:
         Numbers of images, reports and dimensions.
 
     Raises:
-        DataError: a film cannot be read, or a report has no sentence.
+        DataError: a film cannot be read.
         ResourceError: the folder cannot be written.
     """
     require_writable_dir(out)
     tensors = {"images": embed_films(encoder, dataset.pairs, batch_size=batch_size, quiet=quiet)}
-    texts = [pair.report for pair in dataset if pair.report]
+    spoken = [bool(split_sentences(pair.report)) for pair in dataset]
+    texts = [pair.report for pair, has_words in zip(dataset, spoken, strict=True) if has_words]
     if texts:
         tensors["reports"] = embed_texts(encoder, texts, batch_size=batch_size, quiet=quiet)
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(["row", "sample_id", "split", "has_report"])
     for row, pair in enumerate(dataset):
-        writer.writerow([row, pair.sample_id, pair.split, int(bool(pair.report))])
+        writer.writerow([row, pair.sample_id, pair.split, int(spoken[row])])
     atomic_write(out / "embeddings.safetensors", save(tensors))
     atomic_write(out / "rows.csv", stream.getvalue())
     return {"images": len(dataset), "reports": len(texts), "dim": tensors["images"].shape[1]}

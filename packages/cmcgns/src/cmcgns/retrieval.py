@@ -16,6 +16,7 @@ from .data.pairs import PairDataset
 from .encoders import Encoder
 from .features import embed_films, embed_texts
 from .metrics.retrieval import best_ranks, chance_recall, recall_at_k, text_groups
+from .sentences import split_sentences
 
 Duplicates = Literal["text", "study", "none"]
 
@@ -78,7 +79,7 @@ def retrieve(
 
     Args:
         encoder: the model.
-        dataset: pairs; samples without report are left out.
+        dataset: pairs; samples without a sentence are left out.
         ks: numbers of answers.
         duplicates: what counts as the same report: equal texts ("text"), texts of one study, or nothing ("none", which
             calls an equal report of another film wrong).
@@ -89,7 +90,7 @@ def retrieve(
     Raises:
         DataError: fewer than two pairs, or a film cannot be read.
     """
-    places = [i for i, pair in enumerate(dataset) if pair.report]
+    places = [i for i, pair in enumerate(dataset) if split_sentences(pair.report)]
     pairs = [dataset[i] for i in places]
     if len(pairs) < 2:
         raise DataError(f"{dataset.name}: {len(pairs)} pairs with a report; retrieval needs two")

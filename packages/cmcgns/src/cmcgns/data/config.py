@@ -35,7 +35,6 @@ class DataConfig(FrozenModel):
     split_seed: int = Field(0, ge=0, description="of the split, apart from the run's seed")
     side_px: int = Field(224, ge=16, description="side of the tensors, pixels")
     channels: Literal[1, 3] = Field(3, description="equal channels of a tensor")
-    max_excluded_fraction: float = Field(0.05, ge=0, le=1, description="unreadable films tolerated, as a fraction")
 
     @property
     def columns(self) -> Columns | None:

@@ -45,7 +45,10 @@ def demo_page(
     header = ["model", "steps", "mean zero-shot AUROC", "recall@10, film to report", "pointing game", "films"]
     overview = Section(
         "Pretrained beside two controls",
-        text=f"Both trainings took {minutes:g} minutes on the same films in the same order. {CAVEAT}",
+        text=(
+            f"Both trainings took {minutes:g} minutes on the same films in the same order. "
+            f"Zero-shot prompts are sentences of the training reports. {CAVEAT}"
+        ),
         tables=[Table(header, rows)],
         figures=_maps(encoder, test),
     )

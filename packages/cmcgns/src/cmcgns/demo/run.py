@@ -22,13 +22,21 @@ from ..train import build_model, pretrain
 from ..weights import load
 from .pairs import permuted_captions, synthetic_pairs
 from .report import demo_page
-from .sentences import load_banks
+from .sentences import bank_prompts, load_banks
 
 log = get_logger(__name__)
 SIDE_PX = 96
 TRAIN_FILMS, VALIDATION_FILMS, TEST_FILMS = 900, 60, 200
 TEST_CHEST = "totalsegmentator"
-_STAGE = {"epochs": 1000, "batch_size": 32, "lr": 1e-3, "schedule": "constant", "warmup_steps": 20}
+_STAGE = {
+    "epochs": 1000,
+    "batch_size": 32,
+    "lr": 1e-3,
+    "weight_decay": 0.05,
+    "clip_norm": 1.0,
+    "schedule": "constant",
+    "warmup_steps": 20,
+}
 
 
 @dataclass(frozen=True)
@@ -104,7 +112,11 @@ def run_demo(
     test = data.side("test")
     encoders = {name: PretrainedEncoder(load(run_dir / name, device=device), name) for name in runs}
     encoders["random"] = PretrainedEncoder(build_model(config), "random", comparable=False)
-    found = {n: evaluate(e, test, ks=(1, 10), with_probe=False, quiet=quiet) for n, e in encoders.items()}
+    prompts = bank_prompts(load_banks(run_dir / "reports")[0])  # in the words of the training sentences
+    found = {
+        n: evaluate(e, test, ks=(1, 10), prompts=prompts, with_probe=False, quiet=quiet)
+        for n, e in encoders.items()
+    }
     page = run_dir / "report.html"
     atomic_write(page, demo_page(found, encoders["trained"], test, steps, max_minutes))
     result = DemoResult(found["trained"], found["permuted"], found["random"], steps, page)
@@ -134,12 +146,12 @@ def demo_data(reports: Path, seed: int, *, quiet: bool = True, shrink: int = 1) 
 
 
 def demo_config(max_minutes: float, seed: int) -> Config:
-    """A small model: patches of 8 pixels in films of 96, words hashed; stage I alone."""
+    """A small model: a ResNet with cells of 8 pixels in films of 96, words hashed; stage I alone."""
     stage = {**_STAGE, "max_minutes": max_minutes, "seed": seed, "validate_every": 200, "checkpoint_every": 100}
     flags: dict[str, Any] = {f"stage1.{key}": value for key, value in stage.items()}
-    flags |= {"model.image.backbone": "tiny-vit", "model.image.side_px": SIDE_PX, "model.dim": 96, "stages": 1}
+    flags |= {"model.image.backbone": "tiny-resnet", "model.image.side_px": SIDE_PX, "model.dim": 64, "stages": 1}
     flags |= {"model.text.backbone": "tiny", "model.text.max_tokens": 96, "validation_pairs": VALIDATION_FILMS}
-    flags |= {"clusters.k": 16, "clusters.queue": 512, "clusters.start_step": 60}
+    flags |= {"clusters.k": 16, "clusters.queue": 1024, "clusters.start_step": 100}
     return load_config(Config, None, (), flags)
 
 

@@ -16,6 +16,7 @@ from .._shared.assets import asset_path
 from .._shared.errors import DataError
 from .._shared.io.archives import extract, is_complete
 from ..data.iuxray import read_report
+from ..prompts import Prompts
 from ..sentences import split_sentences
 from ..synth.projection import FINDINGS
 
@@ -72,6 +73,16 @@ class SentenceBank:
         return [sentences[i] for i in rng.permutation(len(sentences))], named
 
 
+def bank_prompts(bank: SentenceBank, most: int = 12) -> dict[str, Prompts]:
+    """Prompt ensembles in the words of a bank: sentences that state, and that deny, each finding alone."""
+    prompts = {}
+    for name in FINDINGS:
+        stating = [s for (finding, _), found in sorted(bank.stating.items()) if finding == name for s in found]
+        denying = bank.denying.get(frozenset({name}), [])
+        prompts[name] = Prompts(tuple(_spread(stating, most)), tuple(_spread(denying, most)))
+    return prompts
+
+
 def mentions(sentence: str) -> tuple[frozenset[str], bool]:
     """Findings that a sentence names, and whether it denies them.
 
@@ -119,6 +130,12 @@ def load_banks(folder: Path) -> tuple[SentenceBank, SentenceBank]:
                 f"Indiana reports: no sentence about {', '.join(missing) or 'absence'}; fetch the asset again"
             )
     return train, test
+
+
+def _spread(sentences: list[str], most: int) -> list[str]:
+    """At most so many different sentences, from all over the list."""
+    different = list(dict.fromkeys(sentences))
+    return different[:: max(1, -(-len(different) // most))]
 
 
 def _keep(bank: SentenceBank, sentence: str) -> None:

@@ -103,9 +103,9 @@ def make_chest(name: str, hu: Volume3D, right: Mask3D, left: Mask3D, organs: dic
 def plant_finding(chest: Chest, name: str, rng: np.random.Generator) -> tuple[Volume3D, Mask3D, str]:
     """Add one finding to a CT: its new values, where it lies, and its side.
 
-    Effusion: water in the lowest fifth to third of one lung. Consolidation: most of a large ball of lung filled with
-    soft tissue. Nodule: a dense ball of 8 to 14 mm radius. Cardiomegaly: the region between the lungs at heart height,
-    widened by 9 to 15 mm into them.
+    Effusion: water in the lowest fifth to third of one lung. Consolidation: a ball of lung of 27 to 39 mm radius filled
+    with water. Nodule (or mass): a dense ball of 15 to 21 mm radius. Cardiomegaly: the region between the lungs at
+    heart height, widened by 15 to 27 mm into them.
     """
     hu = chest.hu.copy()
     side = "right" if rng.random() < 0.5 else "left"
@@ -120,9 +120,9 @@ def plant_finding(chest: Chest, name: str, rng: np.random.Generator) -> tuple[Vo
         hu[where] = TISSUE_HU
     else:
         large = name == "Consolidation"
-        radius = float(rng.uniform(24, 36) if large else rng.uniform(9, 14)) / VOXEL_MM
+        radius = float(rng.uniform(27, 39) if large else rng.uniform(15, 21)) / VOXEL_MM
         where = _ball(np.where(lung, chest.depth, 0), radius, rng) & lung
-        hu[where] = np.maximum(hu[where], -100.0 if large else TISSUE_HU * 6)
+        hu[where] = np.maximum(hu[where], WATER_HU if large else 4 * TISSUE_HU)
     return hu, where, side
 
 
