@@ -63,7 +63,7 @@ def candidate_documents(prediction: Prediction, grid: Volume, *, geometry: bool 
     documents = []
     for breast in prediction.breasts:
         for candidate in breast.candidates:
-            document = _candidate(candidate, grid)
+            document = _candidate(candidate, grid) | {"breast_probability": breast.prob}
             if not geometry:
                 document.pop("ras_mm")
                 document.pop("lps_mm")

@@ -8,11 +8,12 @@ from .._shared.report.figures import Series, line_chart_svg
 from .._shared.report.html import Cell, Figure, Section, Table, render_report
 from ..classifier import Classifier
 from ..data.study import Study
-from ..kinetics import TYPES
+from ..kinetics import TYPES, Kinetics
 from .documents import stamp
 from .findings import Candidate, Prediction
 
 _MAX_CURVES = 6
+_KINETIC = ("PE, %", "SER", "TTP, s", "wash-out, % / min", "curve type")
 
 
 def prediction_report(
@@ -26,18 +27,17 @@ def prediction_report(
 ) -> str:
     """One file with probabilities, candidates, curves and projections."""
     candidates = [c for b in prediction.breasts for c in b.candidates]
-    sections = [
-        _verdict(classifier, prediction, geometry),
-        _candidates(candidates, geometry),
-        _curves(study, candidates),
-    ]
+    sections = [_verdict(classifier, prediction, geometry), _candidates(prediction, geometry)]
+    sections.append(_curves(study, candidates))
     alt = "projection of the first subtraction, and the map over it with numbered candidates"
-    views = [Figure(png, f"{view}: {stamp(classifier)}", alt) for view, png in pictures.items()]
     text = (
         "Left: maximum intensity projection of the first post-contrast phase minus the pre-contrast one. Right: the "
         "map of the network, scaled to its own maximum, so that colours cannot be compared between patients."
     )
-    sections += [Section("Projections", text=text, figures=views), _technical(classifier, study, prediction)]
+    for view, png in pictures.items():
+        sections.append(Section(f"Projection, {view}", text, figures=[Figure(png, stamp(classifier), alt)]))
+        text = ""  # once is enough
+    sections.append(_technical(classifier, study, prediction))
     title = f"Breast DCE-MRI: {label}" if label else "Breast DCE-MRI"
     return render_report(title, sections, note=f"{stamp(classifier)}.")
 
@@ -67,26 +67,25 @@ def _verdict(classifier: Classifier, prediction: Prediction, geometry: bool) -> 
     return Section("Breasts", text=text, tables=[Table(header, rows)])
 
 
-def _candidates(candidates: list[Candidate], geometry: bool) -> Section:
+def _candidates(prediction: Prediction, geometry: bool) -> Section:
     rows: list[list[Cell]] = []
-    for c in candidates:
-        k = c.kinetics
-        kinetic: list[Cell] = [None] * 5
-        if k is not None:
-            kinetic = [100 * k.pe, k.ser, k.ttp_s, 100 * k.washout_per_min, TYPES.get(k.type, "none")]
-        rows.append([f"{c.side} {c.rank}", _place(c.center_mm) if geometry else "no geometry", c.score, *kinetic])
-    header = [
-        "candidate",
-        "place (RAS, mm)",
-        "map value",
-        "PE, %",
-        "SER",
-        "TTP, s",
-        "wash-out, % / min",
-        "curve type",
-    ]
-    text = "Kinetics of a sphere of 4 mm around each place, from the acquisition times of the files."
+    for breast in prediction.breasts:
+        for c in breast.candidates:
+            place = _place(c.center_mm) if geometry else "no geometry"
+            rows.append([f"{c.side} {c.rank}", breast.prob, place, c.score, *_kinetic_cells(c.kinetics)])
+    header = ["candidate", "breast's probability", "place (RAS, mm)", "map value", *_KINETIC]
+    text = (
+        "The map has a hottest place in every breast: a candidate means something only where its breast is probable. "
+        "Kinetics of a sphere of 4 mm around each place, from the acquisition times."
+    )
     return Section("Candidates", text=text, tables=[Table(header, rows)])
+
+
+def _kinetic_cells(kinetics: Kinetics | None) -> list[Cell]:
+    if kinetics is None:
+        return [None] * len(_KINETIC)
+    k = kinetics
+    return [100 * k.pe, k.ser, k.ttp_s, 100 * k.washout_per_min, TYPES.get(k.type, "none")]
 
 
 def _curves(study: Study, candidates: list[Candidate]) -> Section:
