@@ -34,7 +34,9 @@ def test_every_yes_of_ours_is_backed(line: str) -> None:
 
 
 def test_every_command_that_is_named_exists() -> None:
-    named = set(re.findall(r"breastmri ([a-z]+)", README)) | set(re.findall(r"`([a-z]+)`, `compare`", README))
+    named = set(re.findall(r"(?:^|`)breastmri ([a-z]+)", README, re.MULTILINE)) | set(
+        re.findall(r"`([a-z]+)`, `compare`", README)
+    )
     assert named - COMMANDS <= set()
 
 
