@@ -78,7 +78,9 @@ def synth_command(
 def register_command(
     data: DataArgument,
     name: Annotated[str, typer.Argument(metavar="NAME", help="How tables call the method.")],
-    results: Annotated[Path, typer.Argument(metavar="RESULTS", help="Folder, zip, tar or Parquet file of its images.")],
+    results: Annotated[
+        Path, typer.Argument(metavar="RESULTS", help="Folder, zip, tar or Parquet file of its images.")
+    ],
     methods: RegistryOption = METHODS,
     setting: SettingOption = "paired",
     fmt: FormatOption = "auto",
