@@ -243,14 +243,16 @@ class MSLA(nn.Module):
             )
         mixed = self._attend(self._local(tokens, grid))  # (B, G, N, C / G)
         mixed = mixed * self.scale_weights[:, None, None]
+        fused = channel_product(
+            mixed.transpose(1, 2).flatten(2), self.final_conv
+        )  # what a position has in all planes
         if self.token_layout == "raster":  # noqa: S105 (no password)
-            return channel_product(mixed.transpose(1, 2).flatten(2), self.final_conv)
-        planes = mixed.transpose(2, 3).reshape(tokens.shape[0], self.dim, height, width)
-        return map_to_tokens(self.final_conv(planes), self.token_layout)
+            return fused
+        return map_to_tokens(tokens_to_map(fused, grid, "raster").contiguous(), self.token_layout)
 
     def _local(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
         """The depthwise branches: tokens (B, N, C) to (B, G, N, C / G)."""
-        planes = tokens_to_map(tokens, grid, self.token_layout)
+        planes = tokens_to_map(tokens, grid, self.token_layout).contiguous(memory_format=torch.channels_last)
         groups = planes.chunk(len(self.branches), dim=1)
         local = [self.get_submodule(b)(g).permute(0, 2, 3, 1) for b, g in zip(self.branches, groups, strict=True)]
         return torch.stack(local, dim=1).flatten(2, 3)
