@@ -192,7 +192,7 @@ def test_a_program_that_hangs_is_given_up(root: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        ("run {person}", "expected the fields"),
+        ("run {person}", "expected at least the fields"),
         ("run {person} {garment} {out} 'open", "No closing quotation"),
         ("no-such-program {person} {garment} {out}", "no program 'no-such-program'"),
         ("true {person} {garment} {out} {depth}", "no depth for"),

@@ -263,7 +263,7 @@ def registry_command(
     "run",
     examples=[
         "tryon-bench run tps_contour DATA --out runs/tps --setting unpaired",
-        "tryon-bench run command DATA --out runs/mine --command 'python infer.py {person} {garment} {out}'",
+        "tryon-bench run command DATA --out runs/photos --command 'cp {person} {out}'",
     ],
 )
 def run_command(
