@@ -22,9 +22,9 @@ class CommandMethod:
     """Calls a command line in which fields in braces are replaced.
 
     Attributes:
-        command: such as "python infer.py --person {person} --cloth {garment} --out {out}". Fields: person, garment and
-            out (PNG files; garment may be left out), seed, pair_id, category, and the roles parse, garment_mask, agnostic_mask, agnostic,
-            densepose, keypoints where the data set has them.
+        command: such as "python infer.py --person {person} --cloth {garment} --out {out}". Fields: person, out and
+            garment (PNG files; the last may be left out), seed, pair_id, category, and the roles parse, garment_mask,
+            agnostic_mask, agnostic, densepose, keypoints where the data set has them.
         id: "command".
         timeout_s: seconds until a call is given up.
     """
