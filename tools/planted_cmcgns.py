@@ -35,8 +35,8 @@ from cmcgns.zeroshot import zero_shot
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "planted_cmcgns.md"
 SEEDS = (0, 1, 2, 3, 4)
-TRAIN, HELD_OUT, TEST, SIDE_PX = 1024, 64, 300, 64
-STEPS, CONTROL_STEPS = 320, 160
+TRAIN, HELD_OUT, TEST, SIDE_PX = 1024, 64, 300, 48
+STEPS, CONTROL_STEPS = 360, 120
 
 
 def planted_config(seed: int, steps: int) -> Config:
@@ -44,11 +44,11 @@ def planted_config(seed: int, steps: int) -> Config:
     return Config.model_validate(
         {
             "model": {
-                "image": {"backbone": "tiny-resnet", "side_px": SIDE_PX},
+                "image": {"backbone": "tiny-resnet", "side_px": SIDE_PX, "patch_stage": 2},
                 "text": {"backbone": "tiny", "max_tokens": 96},
                 "dim": 64,
             },
-            "clusters": {"k": 32, "queue": 1024, "start_step": 100},
+            "clusters": {"k": 32, "queue": 1024, "start_step": 60},
             "stages": 1,
             "stage1": {
                 "max_steps": steps,
@@ -123,11 +123,15 @@ def page(results: list[dict[str, Any]]) -> str:
         "",
         f"Written by `python tools/planted_cmcgns.py`. {TRAIN} planted training pairs of {SIDE_PX} px, {STEPS} steps "
         f"of 32 pairs (permuted captions: {CONTROL_STEPS}), tiny towers from random weights, default losses of stage "
-        f"I; {TEST} test films of other patients. Intervals: patient bootstrap, 95 %. Prompts are in the wording of the "
-        "planted reports.",
+        f"I; {TEST} test films of other patients. Intervals: patient bootstrap, 95 %. Prompts are in the wording of "
+        "the planted reports.",
         "",
         "A control's AUROC need not be 0.5: all six findings brighten the film, so any direction that follows "
-        "brightness ranks all of them alike, up or down. Over seeds its sign is random.",
+        "brightness ranks all of them alike, up or down.",
+        "",
+        "**Grounding is not above chance here**: the cells of this small convolutional tower see most of the film, and "
+        "what a sentence needs gathers in cells of the border instead of at the finding. The pointing game is "
+        "reported as it is.",
     ]
     for measure in results[0]["trained"]:
         lines += [

@@ -1,0 +1,75 @@
+"""Planted structure is found end to end, and not by controls: one seed of tools/planted_cmcgns.py."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+TOOL = Path(__file__).resolve().parents[2] / "tools" / "planted_cmcgns.py"
+CONTROLS = ("random weights", "permuted captions")
+RECALLS = ("recall@10 image-to-report", "recall@10 report-to-image")
+
+
+@pytest.fixture(scope="module")
+def tool():
+    spec = importlib.util.spec_from_file_location("planted_cmcgns", TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def result(tool, tmp_path_factory):
+    return tool.one_seed(7, tmp_path_factory.mktemp("planted"))  # a seed that the sweep does not have
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)  # about a minute of one core
+def test_zero_shot_finds_the_planted_findings(result) -> None:
+    value, low, _, _ = result["trained"]["zero-shot macro AUROC"]
+    assert value >= 0.9
+    assert low > 0.85
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("measure", RECALLS)
+def test_retrieval_is_far_above_chance(result, measure) -> None:
+    _, low, _, chance = result["trained"][measure]
+    assert low > 5 * chance
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("control", CONTROLS)
+@pytest.mark.parametrize("measure", RECALLS)
+def test_controls_retrieve_at_chance(result, control, measure) -> None:
+    value, low, _, chance = result[control][measure]
+    assert low <= chance
+    assert value < 3 * chance
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("control", CONTROLS)
+def test_controls_do_not_classify(result, control) -> None:
+    assert result[control]["zero-shot macro AUROC"][0] < 0.75
+
+
+def test_permuted_captions_are_the_same_reports_elsewhere(tool) -> None:
+    data, _ = tool.planted_pairs(0)
+    mixed = tool.permuted(data, 0)
+    assert sorted(p.report for p in mixed) == sorted(p.report for p in data)
+    assert sum(a.report == b.report for a, b in zip(mixed, data, strict=True)) < len(data) / 20
+    assert [p.patient_id for p in mixed] == [p.patient_id for p in data]
+
+
+def test_the_page_names_every_measure_with_its_interval(tool) -> None:
+    measures = {name: [0.9, 0.8, 0.95, 0.5] for name in ("zero-shot macro AUROC", *RECALLS)}
+    results = [{"seed": s, "cpu_s": 60.0, **dict.fromkeys(tool.KINDS, measures)} for s in (0, 1)]
+    text = tool.page(json.loads(json.dumps(results)))
+    assert "| 1 | 0.500 | 0.900 [0.800, 0.950] |" in text
+    assert text.count("| mean of 2 |") == 3
