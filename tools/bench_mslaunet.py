@@ -32,6 +32,7 @@ CLASSES = 9
 OFFICIAL = "official order"
 OURS = ("ours", "ours corrected", "folded", "folded corrected", "bf16 folded", "ONNX Runtime")
 PEERS = ("MONAI UNet", "MONAI SwinUNETR", "smp Unet-resnet34")
+PROFILED = ("bf16 folded", "ONNX Runtime", "training step, bf16")
 TRAINING = ("official order", "ours", "official order bf16", "ours bf16", "ours corrected bf16")
 
 
@@ -116,14 +117,19 @@ class Methods:
     def _session(self, threads: int) -> Any:
         import onnxruntime
 
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        path = str(self.onnx_file())
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+    def onnx_file(self) -> Path:
+        """The exported network, written once."""
         from mslaunet.graph import export_program, write_onnx
 
         path = self.scratch / "official.onnx"
         if not path.exists():
             write_onnx(export_program(_build("ours")), path)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return path
 
 
 def _build(name: str) -> Any:
@@ -179,15 +185,52 @@ def measure(case: Case, methods: Methods, rounds: int) -> dict[str, float]:
     return best
 
 
+def profile(kind: str, methods: Methods) -> dict[str, float]:
+    """Share of each operation in the time of what misses a goal: a forward pass in bfloat16, ONNX, a training step."""
+    torch.set_num_threads(1)
+    if kind == "ONNX Runtime":
+        return _profile_onnx(methods)
+    case = Case("train" if "training" in kind else "forward", 1, 224, 4 if "training" in kind else 1, ())
+    step = methods.train("ours bf16", case) if case.kind == "train" else methods.forward("bf16 folded", case)
+    with torch.inference_mode() if case.kind == "forward" else torch.enable_grad():
+        step()
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
+            for _ in range(3):
+                step()
+    return _shares({event.key: event.self_cpu_time_total for event in profiler.key_averages()})
+
+
+def _profile_onnx(methods: Methods) -> dict[str, float]:
+    """The least time of every node over some runs, summed by kind of operation."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.enable_profiling = 1, True
+    options.profile_file_prefix = str(methods.scratch / "onnx_profile")
+    path, runs = methods.onnx_file(), 10
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    image = np.zeros((1, 3, 224, 224), np.float32)
+    for _ in range(runs):
+        session.run(None, {"image": image})
+    events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+    nodes = [e for e in events if e.get("cat") == "Node" and e["name"].endswith("kernel_time")]
+    per_run = len(nodes) // runs
+    times: dict[str, float] = {}
+    for i in range(per_run):
+        kind = nodes[i]["args"]["op_name"]
+        times[kind] = times.get(kind, 0.0) + min(node["dur"] for node in nodes[i::per_run])
+    return _shares(times)
+
+
+def _shares(times: dict[str, float]) -> dict[str, float]:
+    total = sum(times.values())
+    largest = sorted(times, key=lambda name: -times[name])[:8]
+    return {name: times[name] / total for name in largest}
+
+
 def peak_memory(name: str, side: int) -> dict[str, float]:
     """Peak resident memory (GB) of a process that runs one forward pass, and before it built the network."""
-    code = (
-        f"import sys; sys.path.insert(0, {str(TOOLS)!r})\n"
-        "from bench_mslaunet import child_memory\n"
-        f"child_memory({name!r}, {side})"
-    )
-    out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    return json.loads(out.stdout.splitlines()[-1])
+    return _child(f"child_memory({name!r}, {side})")
 
 
 def child_memory(name: str, side: int) -> None:
@@ -260,21 +303,31 @@ def run(done: dict[str, Any], cache: Path, rounds: int, max_minutes: float | Non
         cache.write_text(json.dumps(done, indent=1), encoding="utf-8")
         sys.stderr.write(f"{key}: {value}\n")
 
-    for case in cases():
+    order = list(cases())
+    for case in order[:5]:
         if case.key not in done and not late():
             keep(case.key, measure(case, methods, rounds))
             gc.collect()
+    for kind in PROFILED:
+        if f"profile-{kind}" not in done and not late():
+            keep(f"profile-{kind}", profile(kind, methods))
     for name in (OFFICIAL, *OURS[:-1], *PEERS):
         key = f"memory-512px-{name}"
         if key not in done and not late():
             keep(key, peak_memory(name, 512))
     if "volume" not in done and not late():
-        code = (
-            f"import sys; sys.path.insert(0, {str(TOOLS)!r})\n"
-            "from bench_mslaunet import child_volume\nchild_volume(200, 100)"
-        )
-        out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-        keep("volume", json.loads(out.stdout.splitlines()[-1]))
+        keep("volume", _child("child_volume(200, 100)"))
+    for case in order[5:]:
+        if case.key not in done and not late():
+            keep(case.key, measure(case, methods, rounds))
+            gc.collect()
+
+
+def _child(call: str) -> Any:
+    """What a function of this file prints in a process of its own."""
+    code = f"import sys; sys.path.insert(0, {str(TOOLS)!r})\nimport bench_mslaunet\nbench_mslaunet.{call}"
+    out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    return json.loads(out.stdout.splitlines()[-1])
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ def write_page(
         "",
         *_bars(done, official, ours),
         "",
+        *_profiles(done),
         "## Forward pass, ms",
         "",
         *_forward(done, (official, *ours, *peers)),
@@ -87,6 +88,24 @@ def _bars(done: Mapping[str, Any], official: str, ours: Sequence[str]) -> list[s
             f"{volume['peak_gb']:.2f} GB | 4 GB | 4 GB | {_verdict(volume['peak_gb'], 4, 4)} |"
         )
     return rows
+
+
+def _profiles(done: Mapping[str, Any]) -> list[str]:
+    prefix = "profile-"
+    found = {key.removeprefix(prefix): value for key, value in done.items() if key.startswith(prefix)}
+    if not found:
+        return []
+    rows = [
+        "Where the time goes of what is short of a goal (share of the operations' own time). Matrix products and dense",
+        "convolutions run near the peak of a core here, and no fold makes them fewer:",
+        "",
+        "| what | largest shares |",
+        "|---|---|",
+    ]
+    for name, shares in found.items():
+        text = ", ".join(f"`{key}` {100 * share:.0f} %" for key, share in shares.items())
+        rows.append(f"| {name} | {text} |")
+    return [*rows, ""]
 
 
 def _verdict(value: float, must: float, goal: float) -> str:
