@@ -237,7 +237,7 @@ def _interval(evaluation: Evaluation, protocol: Protocol, family: Family) -> tup
 def _choice(a: Protocol, b: Protocol, fields: Sequence[str]) -> str:
     """What is exchanged, in words."""
     differing = [name for name in fields if getattr(a, name) != getattr(b, name)]
-    sides = [" and ".join(in_words(name, getattr(p, name)) for name in differing) for p in (a, b)]
+    sides = [" and ".join(dict.fromkeys(in_words(name, getattr(p, name)) for name in differing)) for p in (a, b)]
     return " -> ".join(sides)
 
 
