@@ -29,6 +29,7 @@ from .app import (
     SplitOption,
     app,
     height_width,
+    named_folders,
     role_folders,
 )
 
@@ -123,23 +124,6 @@ def evaluate_command(
 
     shown = "\n".join(write_table(board, "markdown") for board in leaderboards(evaluation))
     emit(evaluation.to_json(), as_json, f"{shown}\n{run_dir}")
-
-
-def named_folders(texts: list[str] | None) -> dict[str, Path]:
-    """`--pred NAME=DIR` as a mapping.
-
-    Raises:
-        ConfigError: a text without "=", or a name twice.
-    """
-    from .._shared.errors import ConfigError
-
-    folders: dict[str, Path] = {}
-    for text in texts or ():
-        name, equals, folder = text.partition("=")
-        if not (name and equals and folder) or name in folders:
-            raise ConfigError(f"--pred expects NAME=DIR with every name once, got {text!r}")
-        folders[name] = Path(folder)
-    return folders
 
 
 @command(
