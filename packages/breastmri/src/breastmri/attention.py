@@ -68,7 +68,7 @@ def coam(
         True
     """
     _check(features, kind, weight, mask, exclude_self)
-    shape = (len(features), *features.shape[2:])
+    shape = (features.shape[0], *features.shape[2:])  # not len(), which would fix the batch of an exported graph
     a = features.flatten(2)
     v = None if mask is None else _position_weights(mask, shape, _dtype(a)).flatten(1)
     with torch.autocast(features.device.type, enabled=False):
@@ -103,7 +103,7 @@ def cosine_contributions(
     a = _precise(features.flatten(2))
     weighted = a / a.shape[2] if weights is None else a * weights.to(a.dtype)
     parts = directions.to(a.dtype) @ weighted / embedding_norm.to(a.dtype).clamp(min=_EPS)[:, None, None]
-    return parts.reshape(len(features), len(directions), *features.shape[2:])
+    return parts.reshape(features.shape[0], len(directions), *features.shape[2:])
 
 
 def _gram(a: Tensor, v: Tensor | None, weight: Tensor | None, exclude_self: bool) -> Tensor:
@@ -144,7 +144,7 @@ def _energy(a: Tensor, v: Tensor | None, exclude_self: bool) -> Tensor:
 
 def _streamed(a: Tensor, kind: CoamKind, v: Tensor | None, tile: int, top: int, exclude_self: bool) -> Tensor:
     """The pair scores of `tile` rows at a time."""
-    share = _share(v, a).expand(len(a), a.shape[2])
+    share = _share(v, a).expand(a.shape[0], a.shape[2])
     if kind == "softmax":
         received = torch.zeros_like(a[:, 0])
         for rows, weight in zip(a.split(tile, 2), share.split(tile, 1), strict=True):
