@@ -330,7 +330,7 @@ def page() -> str:
         "",
         "## k-means, K = 128, milliseconds",
         "",
-        "| N | official seeding | chain, vectorised | k-means++ | official step | step | 10 Lloyd iterations | "
+        "| N | official seeding | chain, vectorised | k-means++ | official step | step | up to 10 Lloyd iterations | "
         "scikit-learn, 10 iterations |",
         "|---|---|---|---|---|---|---|---|",
         *(
