@@ -435,6 +435,14 @@ def test_real_dicom_series_with_the_mask_of_a_tool(asset: Callable[[str], Path],
 # All of them
 
 
+@pytest.mark.parametrize("layout", FORMATS)
+def test_cases_travel_to_other_processes(made: Callable[[str], Path], layout: str) -> None:
+    import pickle
+
+    dataset = open_dataset(made(layout))
+    assert pickle.loads(pickle.dumps(dataset)) == dataset
+
+
 def test_options_are_refused_where_they_mean_nothing(made: Callable[[str], Path]) -> None:
     with pytest.raises(ConfigError, match=r"data\.label_map cascade is for synapse and btcv; nnunet"):
         open_dataset(made("nnunet"), label_map="cascade")

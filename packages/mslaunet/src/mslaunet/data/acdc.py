@@ -5,16 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 from .._shared.errors import DataError
 from .arrays import ARRAY_SUFFIXES, is_array_file
 from .dataset import Case, Dataset, Fold, Storage
 from .lists import find_list, read_names
 
-CLASSES: Mapping[int, str] = MappingProxyType(
-    {0: "background", 1: "right ventricle", 2: "myocardium", 3: "left ventricle"}
-)
+CLASSES: Mapping[int, str] = {0: "background", 1: "right ventricle", 2: "myocardium", 3: "left ventricle"}
 _PARTS = {"train": ("train",), "valid": ("valid", "val"), "test": ("test", "test_vol", "")}
 _LAST_NUMBER = re.compile(r"^(?P<stack>.*?)_?(?P<index>\d+)$")
 _PATIENT = re.compile(r"\d+")

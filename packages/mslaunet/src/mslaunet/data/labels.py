@@ -41,7 +41,7 @@ def _named(names: tuple[str, ...]) -> dict[int, str]:
 
 def _between(source: tuple[str, ...], target: tuple[str, ...]) -> LabelMap:
     ids = {i: target.index(name) + 1 if name in target else 0 for i, name in enumerate(source, start=1)}
-    return LabelMap(MappingProxyType(_named(target)), MappingProxyType({0: 0, **ids}))
+    return LabelMap(_named(target), {0: 0, **ids})
 
 
 LABEL_MAPS: Mapping[str, LabelMap] = MappingProxyType(

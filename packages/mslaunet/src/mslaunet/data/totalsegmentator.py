@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import MappingProxyType
 
 from .._shared.errors import DataError
 from .dataset import Case, Dataset
@@ -11,11 +10,9 @@ from .dataset import Case, Dataset
 _PLACES = ("", "tests/reference_files")
 _IMAGE, _MASK = "example_mr_sm.nii.gz", "example_seg_mr.nii.gz"
 # Ids 1 to 7 of the tool's tables for MR and CT; of the other structures this scan shows parts only.
-CLASSES = MappingProxyType(
-    dict(
-        enumerate(
-            ("background", "spleen", "right kidney", "left kidney", "gallbladder", "liver", "stomach", "pancreas")
-        )
+CLASSES = dict(
+    enumerate(
+        ("background", "spleen", "right kidney", "left kidney", "gallbladder", "liver", "stomach", "pancreas")
     )
 )
 _MAX_ID = 255
@@ -38,7 +35,7 @@ def open_totalsegmentator_mr(root: Path) -> Dataset:
             f"{root.name}: expected {_IMAGE} and {_MASK}; get them with: mslaunet assets fetch totalsegmentator"
         )
     ids = {i: i if i in CLASSES else 0 for i in range(_MAX_ID + 1)}
-    case = Case("example_mr", (folder / _IMAGE,), folder / _MASK, label_map=MappingProxyType(ids))
+    case = Case("example_mr", (folder / _IMAGE,), folder / _MASK, label_map=ids)
     return Dataset(
         root,
         "totalsegmentator-mr",
