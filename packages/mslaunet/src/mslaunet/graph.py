@@ -62,6 +62,9 @@ def write_onnx(program: torch.export.ExportedProgram, path: Path) -> None:
     Raises:
         ResourceError: the file cannot be written.
     """
+    import onnx  # noqa: F401  the exporter needs both: a missing one is named here
+    import onnxscript  # noqa: F401
+
     with _silent():
         onnx_program: Any = torch.onnx.export(
             program,
