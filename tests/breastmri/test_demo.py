@@ -17,7 +17,7 @@ from breastmri.demo.methods import demo_config
 from breastmri.demo.real import real_study
 from breastmri.demo.run import DemoResult, demo_text, run_demo
 
-pytestmark = pytest.mark.assets
+pytestmark = [pytest.mark.assets, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

@@ -43,6 +43,7 @@ def first_study(root: Path) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("layout", FORMATS)
 def test_from_synthetic_data_to_a_prediction_that_overlays_them(tmp_path: Path, layout: str) -> None:
     data, model, out = tmp_path / "data", tmp_path / "run", tmp_path / "out"

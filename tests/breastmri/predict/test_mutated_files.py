@@ -56,6 +56,7 @@ def outcome(folder: Path) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("packed", [True, False], ids=["gz", "nii"])
 def test_mutated_nifti_files(tmp_path: Path, packed: bool) -> None:
     for k, phase in enumerate(STUDY.phases):
@@ -73,6 +74,7 @@ def test_mutated_nifti_files(tmp_path: Path, packed: bool) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_mutated_dicom_files(tmp_path: Path) -> None:
     for phase in range(2):
         files = write_dicom_phase(
