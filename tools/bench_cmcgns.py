@@ -280,7 +280,7 @@ def verdict(passed: bool) -> str:
     return "met" if passed else "**missed**"
 
 
-def page() -> str:
+def page(batches: tuple[int, ...] = (16, 32, 64, 128)) -> str:
     """Measure everything and describe it."""
     local, scalar, whole = measured("local")["rows"], measured("scalar")["rows"], measured("whole")
     many, cluster, speed = measured("many"), measured("cluster"), measured("rates")
@@ -362,7 +362,7 @@ def page() -> str:
         "| pairs | plain, MB | cached, MB | loss plain / cached | gradient norm plain / cached |",
         "|---|---|---|---|---|",
     ]
-    for pairs in (16, 32, 64, 128):
+    for pairs in batches:
         plain, cached = measured("cached", str(pairs), "none"), measured("cached", str(pairs), "8")
         lines.append(
             f"| {pairs} | {plain['extra_mb']:.0f} | {cached['extra_mb']:.0f} | {plain['loss']:.6f} / "
