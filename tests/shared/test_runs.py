@@ -311,8 +311,7 @@ def test_a_run_that_failed_before_its_first_step_is_started_anew(tmp_path: Path)
 @pytest.mark.parametrize("left", ["metrics.jsonl", "checkpoints/step-00000001"])
 def test_a_failed_run_that_got_anywhere_is_not_overwritten(left: str, tmp_path: Path) -> None:
     with pytest.raises(DataError), start(tmp_path):
-        (tmp_path / left).parent.mkdir(exist_ok=True)
-        (tmp_path / left).touch()
         raise DataError("bad case")
+    (tmp_path / left).touch()
     with pytest.raises(ConfigError, match="holds a run already"):
         start(tmp_path)
