@@ -15,7 +15,7 @@ from torch_fidelity.metric_fid import fid_statistics_to_metric
 from torch_fidelity.metric_isc import isc_features_to_metric
 from torch_fidelity.metric_kid import kid_features_to_metric
 
-from tryon_bench._shared.errors import DataError
+from tryon_bench._shared.errors import ConfigError, DataError
 from tryon_bench.metrics import (
     cmmd,
     frechet_distance,
@@ -127,3 +127,16 @@ def test_features_that_are_none_are_refused(x, y, message):
 def test_a_subset_larger_than_the_set_is_refused():
     with pytest.raises(DataError, match="subset_size 9"):
         kid(*sets(8, 8, 3), subset_size=9)
+
+
+@pytest.mark.parametrize(
+    ("measure", "message"),
+    [
+        (lambda x, y: kid(x, y, subset_size=4, subsets=0), "kid: subsets 0; expected 1 or more"),
+        (lambda x, y: cmmd(x, y, sigma=0), "cmmd: sigma 0; expected a width above 0"),
+        (lambda x, y: precision_recall_density_coverage(x, y, k=0), "k 0; expected 1 neighbour or more"),
+    ],
+)
+def test_settings_without_an_answer_are_refused(measure, message):
+    with pytest.raises(ConfigError, match=message):
+        measure(*sets(8, 9, 3))

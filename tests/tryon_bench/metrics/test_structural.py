@@ -12,7 +12,7 @@ from torchmetrics.functional.image import (
     structural_similarity_index_measure,
 )
 
-from tryon_bench._shared.errors import DataError
+from tryon_bench._shared.errors import ConfigError, DataError
 from tryon_bench.metrics import ms_ssim, ssim, ssim_map
 from tryon_bench.metrics.structural import SSIM_VARIANTS, border_of
 
@@ -110,5 +110,21 @@ def test_what_is_no_pair_of_8_bit_images_is_refused(pred, ref, message):
 
 
 def test_ms_ssim_says_which_size_it_needs():
+    with pytest.raises(DataError, match="at least 176 px"):
+        ms_ssim(*pair(175, 200))
     with pytest.raises(DataError, match="at least 161 px"):
-        ms_ssim(*pair(160, 200))
+        ms_ssim(*pair(160, 200), border="reflect")
+
+
+@pytest.mark.parametrize(("border", "side"), [("valid", 176), ("reflect", 161)])
+def test_ms_ssim_is_a_number_at_the_smallest_size_it_takes(border, side):
+    first, second = pair(side, side)
+    assert ms_ssim(first, first, border=border) == pytest.approx(1)
+    assert 0 < ms_ssim(first, second, border=border) < 1
+
+
+def test_an_unknown_variant_is_answered_with_those_there_are():
+    with pytest.raises(ConfigError, match="variant 'gauss'; expected one of rgb_gaussian_valid"):
+        ssim(*pair(), variant="gauss")
+    with pytest.raises(ConfigError, match="border 'zero'; expected one of valid, reflect"):
+        ms_ssim(*pair(176, 176), border="zero")

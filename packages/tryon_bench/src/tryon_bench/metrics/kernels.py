@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .._shared.errors import DataError
+from .._shared.errors import ConfigError, DataError
 from .features import check_features
 
 CMMD_SIGMA = 10.0
@@ -37,6 +37,7 @@ def kid(
         The raw value; papers print it raw, times 100 or times 1000. Negative values are possible.
 
     Raises:
+        ConfigError: no subset is to be drawn.
         DataError: other shapes, too few rows, or numbers that are not finite.
 
     Example:
@@ -52,6 +53,8 @@ def kid(
             f"kid: subset_size {subset_size} must lie between 2 and the number of images, "
             f"{min(len(first), len(second))}"
         )
+    if subsets < 1:
+        raise ConfigError(f"kid: subsets {subsets}; expected 1 or more")
     rng = np.random.Generator(np.random.Philox(seed))
     draws = [
         (rng.choice(len(first), subset_size, replace=False), rng.choice(len(second), subset_size, replace=False))
@@ -74,13 +77,14 @@ def cmmd(
     Args:
         x: (n, d) image embeddings, as given; the published form takes CLIP embeddings of unit length.
         y: (m, d) image embeddings.
-        sigma: width of the kernel.
+        sigma: width of the kernel, above 0.
         scale: factor of the result.
 
     Returns:
         Non-negative up to rounding.
 
     Raises:
+        ConfigError: a sigma of 0 or less.
         DataError: other shapes, no rows, or numbers that are not finite.
 
     Example:
@@ -88,6 +92,8 @@ def cmmd(
         >>> cmmd(np.eye(3), np.eye(3))
         0.0
     """
+    if not sigma > 0:
+        raise ConfigError(f"cmmd: sigma {sigma}; expected a width above 0")
     first, second = check_features(x, y)
 
     def mean_kernel(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .._shared.errors import ConfigError
 from .features import check_features
 
 
@@ -29,7 +30,7 @@ def precision_recall_density_coverage(
     Args:
         pred: (n, d) features of results.
         ref: (m, d) features of the reference photos.
-        k: neighbours.
+        k: neighbours, 1 or more.
 
     Returns:
         precision: share of results inside any reference ball; recall: share of references inside any result ball;
@@ -37,8 +38,11 @@ def precision_recall_density_coverage(
         holds a result.
 
     Raises:
+        ConfigError: no neighbour.
         DataError: other shapes, k or fewer rows, or numbers that are not finite.
     """
+    if k < 1:
+        raise ConfigError(f"precision and recall: k {k}; expected 1 neighbour or more")
     results, references = check_features(pred, ref, at_least=k + 1)
     ref_radius, pred_radius = _radii(references, k), _radii(results, k)
     distance = _distances(references, results)  # (m, n)

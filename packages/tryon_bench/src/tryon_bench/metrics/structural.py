@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import correlate1d
 
+from .._shared.errors import ConfigError
 from .images import check_pair, luma
 
 SSIMVariant = Literal[
@@ -21,6 +22,8 @@ SSIMVariant = Literal[
 ]
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 _MS_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+# the coarsest of five scales must hold the whole window of 11, or may mirror up to half of it
+_MS_SIDE_PX = {"valid": 11 * 16, "reflect": 161}
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,7 @@ def ssim(
         In [-1, 1]; 1 for equal images.
 
     Raises:
+        ConfigError: an unknown variant.
         DataError: other types, shapes that differ, or a side shorter than the window.
 
     Example:
@@ -102,8 +106,10 @@ def ssim_map(
         (H, W) float64, or (H - 2r, W - 2r) for a cropped border with a window of radius r (`window_radius`).
 
     Raises:
-        DataError: as `ssim`.
+        ConfigError, DataError: as `ssim`.
     """
+    if variant not in _WINDOWS:
+        raise ConfigError(f"ssim: variant {variant!r}; expected one of {', '.join(SSIM_VARIANTS)}")
     window = _WINDOWS[variant]
     check_pair(pred_uint8, ref_uint8, at_least=len(window.kernel))
     if window.gray:
@@ -135,7 +141,8 @@ def ms_ssim(
     coarsest scale; 2 x 2 means between scales. Negative terms count as 0.
 
     Args:
-        pred_uint8: (H, W, 3) uint8, both sides longer than 160 px.
+        pred_uint8: (H, W, 3) uint8, both sides at least 176 px ("valid": the window fits the coarsest scale), or
+            161 px ("reflect").
         ref_uint8: (H, W, 3) uint8.
         border: "valid" drops the border at every scale, as published; "reflect" counts the mirrored border of the
             coarsest scale, as torchmetrics from 1.5 does.
@@ -144,9 +151,12 @@ def ms_ssim(
         In [0, 1]; the mean over colours is taken inside each scale.
 
     Raises:
-        DataError: other types, shapes that differ, or a side of 160 px or less.
+        ConfigError: an unknown border.
+        DataError: other types, shapes that differ, or a side that is too short.
     """
-    check_pair(pred_uint8, ref_uint8, at_least=161)
+    if border not in _MS_SIDE_PX:
+        raise ConfigError(f"ms_ssim: border {border!r}; expected one of {', '.join(_MS_SIDE_PX)}")
+    check_pair(pred_uint8, ref_uint8, at_least=_MS_SIDE_PX[border])
     first = np.moveaxis(pred_uint8, 2, 0).astype(np.float64)
     second = np.moveaxis(ref_uint8, 2, 0).astype(np.float64)
     product = 1.0

@@ -79,7 +79,7 @@ class Protocol(FrozenModel):
     fill: int = Field(default=0, ge=0, le=255, description="Grey value of the fill of `canvas`.")
     mask_dilation_px: int = Field(default=0, ge=0, description="The clothing mask grows by this radius first.")
     ssim: tuple[SSIMName, ...] = Field(default=("rgb_gaussian_valid",), description="Variants of SSIM.")
-    ms_ssim: bool = Field(default=False, description="MS-SSIM of whole images; needs more than 160 px a side.")
+    ms_ssim: bool = Field(default=False, description="MS-SSIM of whole images; needs 176 px a side.")
     psnr: bool = Field(default=True, description="PSNR, dB.")
     lpips: tuple[LPIPSSpec, ...] = Field(default=(LPIPSSpec(),), description="Variants of LPIPS.")
     dists: bool = Field(default=False, description="DISTS of whole images.")
