@@ -118,7 +118,7 @@ def _build(name: ExtractorName, weights_dir: Path | None, random_seed: int | Non
 def _inception(name: str, kind: InceptionResizer, weights_dir: Path | None, seed: int | None) -> Extractor:
     from .inception import FIDInception
 
-    network = FIDInception(weights_dir=weights_dir, random_seed=seed).to(memory_format=torch.channels_last)
+    network = FIDInception(weights_dir=weights_dir, random_seed=seed).fused().to(memory_format=torch.channels_last)
 
     def prepare(image: NDArray[np.uint8]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(np.moveaxis(resize_for_inception(image, kind), 2, 0)))

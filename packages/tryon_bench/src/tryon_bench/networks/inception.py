@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .._shared.errors import CheckpointError
 from .._shared.foreign import read_foreign_weights
@@ -104,3 +105,12 @@ class FIDInception(nn.Module):
     def pooled(self, images: Tensor) -> Tensor:
         """The features alone, (B, 2048)."""
         return self(images)[0]
+
+    def fused(self) -> FIDInception:
+        """Itself, with every batch norm folded into the convolution before it: the same features, to rounding."""
+        layers: list[Any] = list(self.modules())
+        for layer in layers:
+            if isinstance(getattr(layer, "bn", None), nn.BatchNorm2d):
+                layer.conv = fuse_conv_bn_eval(layer.conv, layer.bn)
+                layer.bn = nn.Identity()
+        return self.requires_grad_(False)

@@ -48,7 +48,7 @@ class LPIPS(nn.Module):
                 torch.manual_seed(random_seed)
             self.model: Any = _without_output(net)
         self.weights = f"random({random_seed})" if random_seed is not None else self._load(net, weights_dir)
-        self.requires_grad_(False).eval()
+        self.requires_grad_(False).eval().to(memory_format=torch.channels_last)  # a fifth faster on a CPU
 
     def _load(self, net: LPIPSNet, weights_dir: Path | None) -> str:
         if net == "squeeze":
@@ -82,6 +82,7 @@ class LPIPS(nn.Module):
         """
         import lpips
 
+        images = images.contiguous(memory_format=torch.channels_last)
         stages = self.model.net.forward(self.model.scaling_layer(images))
         return [lpips.normalize_tensor(stage) for stage in stages]
 
