@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import shutil
@@ -11,6 +12,7 @@ import pytest
 from tests.tryon_bench.evaluations import CHEAP, plan
 
 from tryon_bench._shared.errors import DataError
+from tryon_bench.engine.curves import Curve
 from tryon_bench.engine.evaluation import summarise
 from tryon_bench.engine.run import run_plan
 from tryon_bench.protocol.schema import Protocol
@@ -136,6 +138,18 @@ def test_votes_of_another_arena_are_refused(evaluation, tmp_path):
     (tmp_path / "votes.json").write_text("[1]")
     with pytest.raises(DataError, match=r"votes\.json: not an export"):
         read_votes(tmp_path / KEY_FILE, [tmp_path / "votes.json"])
+
+
+def test_the_page_draws_the_distance_against_the_number_of_images(evaluation, tmp_path):
+    without = write_report(evaluation, tmp_path / "without.html").read_text()
+    assert "number of images" not in without
+    curves = tuple(
+        Curve(name, evaluation.protocols[0]["stamp"], "fid_clean", "all", [10, 20, 40], [9.0, 7.0, 6.0], limit)
+        for name, limit in (("a", 4.321), ("b", 5.432))
+    )
+    page = write_report(dataclasses.replace(evaluation, curves=curves), tmp_path / "with.html").read_text()
+    assert page.count("FID (clean), cheap#") >= 1
+    assert "Extrapolated from up to 40 images: a 4.321; b 5.432." in page
 
 
 def test_tables_never_mix_protocols(evaluation):

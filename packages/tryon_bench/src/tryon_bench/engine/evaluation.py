@@ -13,6 +13,7 @@ from typing import Any
 from .._shared.errors import DataError
 from .._shared.files import atomic_path, atomic_write
 from .._shared.strict_json import to_json
+from .curves import Curve, bias_curves
 from .plan import Plan
 from .results import INFINITE, Result, pair_results, set_results
 from .run import read_chunks
@@ -20,7 +21,7 @@ from .score import Score
 
 NOT_COMPARABLE = "NOT COMPARABLE: random network weights"
 _FILE = "evaluation.json"
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Evaluation:
         excluded: pair id -> why it does not count.
         weights: network -> file and checksum.
         warning: "" or NOT COMPARABLE.
+        curves: Fréchet distances against the number of images.
         images: pair id -> role -> path relative to the folder of the run, for the gallery; absent files are left out.
     """
 
@@ -49,6 +51,7 @@ class Evaluation:
     excluded: dict[str, str]
     weights: dict[str, str]
     warning: str
+    curves: tuple[Curve, ...]
     images: dict[str, dict[str, str]]
 
     def to_json(self) -> dict[str, Any]:
@@ -63,6 +66,7 @@ class Evaluation:
             "results": [result.to_json() for result in self.results],
             "excluded": self.excluded,
             "weights": self.weights,
+            "curves": [curve._asdict() for curve in self.curves],
         }
 
     def column(self, method: str, protocol: str, metric: str, region: str) -> dict[str, float]:
@@ -96,6 +100,7 @@ def summarise(plan: Plan, run_dir: Path, *, data: str) -> Evaluation:
         excluded=excluded,
         weights=weights,
         warning=NOT_COMPARABLE if plan.random_seed is not None else "",
+        curves=tuple(bias_curves(plan, run_dir)),
         images={
             row.pair_id: {
                 "photo": str(row.reference),
@@ -139,6 +144,7 @@ def read_evaluation(run_dir: Path) -> Evaluation:
         if content["format"] != _FORMAT:
             raise DataError(f"{run_dir.name}/{_FILE}: format {content['format']}, this version reads {_FORMAT}")
         results = [_result(row) for row in content["results"]]
+        curves = tuple(Curve(**row) for row in content["curves"])
     except (OSError, ValueError, KeyError, TypeError, ArrowException) as err:
         raise DataError(
             f"{run_dir.name}: expected the folder of a finished `evaluate` ({type(err).__name__}); run it, or finish "
@@ -155,6 +161,7 @@ def read_evaluation(run_dir: Path) -> Evaluation:
         excluded=content["excluded"],
         weights=content["weights"],
         warning=content["warning"],
+        curves=curves,
         images=images,
     )
 

@@ -111,13 +111,13 @@ def set_results(plan: Plan, run_dir: Path) -> list[Result]:
 
 
 def _set_results(protocol: Protocol, item: FeatureSet, plan: Plan, run_dir: Path) -> Iterator[Result]:
-    photos = _features(run_dir, plan, item.key, REFERENCE)
+    photos = stored_features(run_dir, plan, item.key, REFERENCE)
     for method in plan.methods:
-        found = _features(run_dir, plan, item.key, method)
+        found = stored_features(run_dir, plan, item.key, method)
         for metric, interval, note in _distances(protocol, item, found, photos):
             yield _of_interval(method, protocol, metric, item.region, interval, note)
         if item.with_logits and protocol.inception_score_splits:
-            logits = _features(run_dir, plan, f"{item.key}.{LOGITS}", method)
+            logits = stored_features(run_dir, plan, f"{item.key}.{LOGITS}", method)
             yield _inception_score(method, protocol, item, logits)
 
 
@@ -131,17 +131,13 @@ def _distances(
     def frechet(metric: str) -> tuple[str, Interval, str]:
         return metric, frechet_interval(x, y) if not few else _bare(x, y), few
 
-    if name.startswith("inception"):
-        kind = name.removeprefix("inception_")
-        if kind in protocol.fid:
-            yield frechet(f"fid_{kind}")
-        if protocol.kid is not None and kind == protocol.fid[0]:
-            yield _kid(protocol, x, y)
-    elif name == "effnet_lite0" and protocol.fd_effnet_lite0:
-        yield frechet("fd_effnet_lite0")
+    metric = frechet_metric(protocol, item)
+    if metric:
+        yield frechet(metric)
+    if protocol.kid is not None and name == f"inception_{protocol.fid[0]}":
+        yield _kid(protocol, x, y)
+    elif metric == "fd_effnet_lite0":
         yield "kd_effnet_lite0", _scaled(kid_interval(x, y), 1000.0), ""
-    elif name == "dinov2_l14" and protocol.fd_dinov2:
-        yield frechet("fd_dinov2")
     elif name == "clip_l14_336" and protocol.cmmd:
         x, y = x / np.linalg.norm(x, axis=1, keepdims=True), y / np.linalg.norm(y, axis=1, keepdims=True)
         interval = jackknife(x, y, cmmd, "E[CMMD_n]", corrected=False) if not few else _bare(x, y, cmmd(x, y))
@@ -149,6 +145,15 @@ def _distances(
     if protocol.manifold and len(x) > 5:
         for metric, value in precision_recall_density_coverage(x, y)._asdict().items():
             yield f"{metric}_{name}", _bare(x, y, value), "no interval: neighbour counts are not smooth"
+
+
+def frechet_metric(protocol: Protocol, item: FeatureSet) -> str:
+    """Name of the Fréchet distance that a protocol takes from a feature set; "" if it takes none."""
+    kind = item.extractor.removeprefix("inception_")
+    if kind in protocol.fid:
+        return f"fid_{kind}"
+    asked = {"effnet_lite0": protocol.fd_effnet_lite0, "dinov2_l14": protocol.fd_dinov2}
+    return f"fd_{item.extractor.removesuffix('_l14')}" if asked.get(item.extractor) else ""
 
 
 def _kid(protocol: Protocol, x: NDArray[np.float32], y: NDArray[np.float32]) -> tuple[str, Interval, str]:
@@ -193,7 +198,8 @@ def _scaled(interval: Interval, scale: float) -> Interval:
     return interval._replace(estimate=scale * interval.estimate, low=low, high=high)
 
 
-def _features(run_dir: Path, plan: Plan, key: str, method: str) -> NDArray[np.float32]:
+def stored_features(run_dir: Path, plan: Plan, key: str, method: str) -> NDArray[np.float32]:
+    """(n, d) features of one method, or of the photos, from the chunks of a run, in the order of the pairs."""
     name = f"{key}/{method}"
     parts = [chunk.features[name] for chunk in read_chunks(run_dir, plan, feature=name) if name in chunk.features]
     return np.concatenate(parts)

@@ -33,7 +33,6 @@ def write_report(
     path: Path,
     *,
     strengths: Sequence[Strength] = (),
-    bias_curves: Sequence[Series] = (),
     note: str = "",
 ) -> Path:
     """Write one self-contained HTML file.
@@ -42,7 +41,6 @@ def write_report(
         evaluation: what was measured.
         path: the file.
         strengths: ranking of blind votes, if there were any.
-        bias_curves: a distribution distance against the number of images, one line per method.
         note: what a reader must know first.
 
     Raises:
@@ -55,7 +53,7 @@ def write_report(
         boards=[_board(board) for board in boards],
         comparisons=[_comparison(evaluation, board) for board in boards],
         strengths=strengths,
-        bias=line_chart_svg(bias_curves, x_label="images", y_label="Fréchet distance") if bias_curves else "",
+        bias=_bias(evaluation),
         gallery=json.dumps(_gallery(evaluation, boards[0])).replace("<", "\\u003c"),
         metrics=[(m, metric_label(m)) for m in _pair_metrics(evaluation, boards[0])],
         style=resource("page.css"),
@@ -99,6 +97,21 @@ def _board(board: Leaderboard) -> dict[str, Any]:
         for column in board.columns
     ]
     return {"caption": board.caption, "protocol": board.protocol, "heads": heads, "rows": rows}
+
+
+def _bias(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """One chart per protocol, metric and region, with a line per method and what it runs to."""
+    charts = []
+    for key in dict.fromkeys((c.protocol, c.metric, c.region) for c in evaluation.curves):
+        lines = [c for c in evaluation.curves if (c.protocol, c.metric, c.region) == key]
+        protocol, metric, region = key
+        label = metric_label(metric) + ("" if region == "all" else f", {region}")
+        figure = line_chart_svg(
+            [Series(c.method, c.n, c.distance) for c in lines], x_label="images", y_label=label
+        )
+        limits = [{"method": c.method, "value": number(c.extrapolated)} for c in lines]
+        charts.append({"title": f"{label}, {protocol}", "figure": figure, "limits": limits, "n": lines[0].n[-1]})
+    return charts
 
 
 def _sort_value(value: float) -> str:
