@@ -13,6 +13,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from tryon_bench.cli import app
+from tryon_bench.data.open import open_dataset
+from tryon_bench.evaluate import EvaluationRequest, evaluate_folders
 from tryon_bench.synth.write import write_synthetic
 
 PROTOCOL = 'name = "tiny"\nlpips = []\ncolour = true\n'
@@ -75,6 +77,19 @@ def test_a_second_run_needs_resume_and_then_gives_the_same(world, run):
     assert json.loads(resumed.stdout) == printed
 
 
+def test_a_finding_that_refuses_is_one_line(world, tmp_path):
+    shutil.copytree(world / "noisy", tmp_path / "noisy")
+    next((tmp_path / "noisy").glob("*.png")).write_text("no image")
+    wanted = arguments(world, tmp_path / "run")
+    wanted[5] = f"noisy={tmp_path / 'noisy'}"
+    refused = runner.invoke(app, wanted)
+    assert refused.exit_code == 3
+    assert len([line for line in refused.stderr.splitlines() if "cannot be decoded" in line]) == 1
+    allowed = runner.invoke(app, [*wanted, "--allow"])
+    assert allowed.exit_code == 0
+    assert "cannot be decoded" in allowed.stderr
+
+
 def test_shards_and_a_last_call_give_the_same(world, run, tmp_path):
     for part in ("2/2", "1/2"):
         result = runner.invoke(app, arguments(world, tmp_path / "sharded", "--shard", part))
@@ -97,6 +112,26 @@ def test_torchrun_gives_the_numbers_of_one_process(world, run, tmp_path):
     subprocess.run([*command, *arguments(world, tmp_path / "two")], check=True, capture_output=True, timeout=200)
     written = json.loads((tmp_path / "two" / "evaluation.json").read_text())
     assert written["results"] == run[1]["results"]
+
+
+@pytest.mark.parametrize(("rank", "looks"), [("0", 1), ("1", 0)])
+def test_under_torchrun_only_the_first_process_runs_the_doctor(world, tmp_path, monkeypatch, rank, looks):
+    seen, met = [], []
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr("tryon_bench.doctor.check.check", lambda *_: seen.append(1) or [])
+    monkeypatch.setattr("tryon_bench.engine.processes.wait_for_others", lambda: met.append(1))
+    monkeypatch.setattr("tryon_bench.evaluate.evaluate", lambda *_, **__: None)
+    request = EvaluationRequest(
+        dataset=open_dataset(world / "data"),
+        folders={"noisy": world / "noisy"},
+        registry=None,
+        pattern="auto",
+        protocols=(str(world / "tiny.toml"),),
+    )
+    # not by the command: one of several processes leaves without Python's teardown, and pytest with it
+    evaluate_folders(request, tmp_path / "two", shard=(int(rank), 2), quiet=True)
+    assert (len(seen), len(met)) == (looks, 2)  # met once before anybody scores, once before the sum
 
 
 def test_compare_says_yes_or_no_by_its_exit_code(world, run, tmp_path):

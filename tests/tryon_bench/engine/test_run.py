@@ -35,6 +35,15 @@ def test_shards_give_the_numbers_of_one_process(tmp_path):
     assert one.scores == three.scores
 
 
+@pytest.mark.parametrize("text", ["{", "[]", "{}"])
+def test_a_damaged_plan_file_is_named(tmp_path, text):
+    wanted = plan(tmp_path / "images", 2)
+    run_plan(wanted, tmp_path / "run", quiet=True)
+    (tmp_path / "run" / "plan.json").write_text(text)
+    with pytest.raises(DataError, match=r"run/plan\.json: damaged"):
+        run_plan(wanted, tmp_path / "run", resume=True, quiet=True)
+
+
 def test_a_resumed_run_scores_only_what_is_missing(tmp_path, monkeypatch):
     wanted = plan(tmp_path / "images")
     run_plan(wanted, tmp_path / "run", quiet=True)

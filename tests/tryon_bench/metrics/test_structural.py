@@ -110,7 +110,7 @@ def test_what_is_no_pair_of_8_bit_images_is_refused(pred, ref, message):
 
 
 def test_ms_ssim_says_which_size_it_needs():
-    with pytest.raises(DataError, match="at least 176 px"):
+    with pytest.raises(DataError, match="ms_ssim needs at least 176 px"):
         ms_ssim(*pair(175, 200))
     with pytest.raises(DataError, match="at least 161 px"):
         ms_ssim(*pair(160, 200), border="reflect")

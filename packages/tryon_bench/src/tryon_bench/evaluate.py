@@ -72,8 +72,6 @@ def evaluate_folders(
     Raises:
         ConfigError, DataError, CheckpointError, ResourceError: as the steps.
     """
-    from .doctor.check import check
-    from .doctor.findings import require_sound
     from .engine.processes import processes, wait_for_others
 
     dataset = request.dataset
@@ -84,11 +82,11 @@ def evaluate_folders(
     if request.registry is not None:
         predictions |= registered_predictions(dataset, request.registry, allow_missing=request.allow)
     protocols = [load_protocol(name) for name in request.protocols]
-    findings = check(dataset, predictions)
-    for finding in findings:
-        if finding.level != "info":
-            _log.warning("%s", finding)
-    require_sound(findings, allow=request.allow)
+    together = shard == processes() and shard[1] > 1
+    if not together or shard[0] == 0:
+        _require_sound(dataset, predictions, allow=request.allow)
+    if together:  # nobody scores what the first process refuses: its error ends the others
+        wait_for_others()
     plan = make_plan(
         dataset,
         predictions,
@@ -100,11 +98,22 @@ def evaluate_folders(
     )
     data = f"{dataset.root.name}, {dataset.pairs}#{dataset.list_hash}"
     evaluation = evaluate(plan, run_dir, data=data, resume=resume, shard=shard, quiet=quiet)
-    if shard == processes() and shard[1] > 1:
+    if together:
         wait_for_others()
         if shard[0] == 0:
             return evaluate(plan, run_dir, data=data, resume=True, quiet=quiet)
     return evaluation
+
+
+def _require_sound(dataset: Dataset, predictions: Mapping[str, Mapping[str, Path]], *, allow: bool) -> None:
+    from .doctor.check import check
+    from .doctor.findings import require_sound
+
+    findings = check(dataset, predictions)
+    for finding in findings:
+        if finding.level == "warning" or (finding.level == "error" and allow):  # else it ends the evaluation
+            _log.warning("%s", finding)
+    require_sound(findings, allow=allow)
 
 
 def make_plan(

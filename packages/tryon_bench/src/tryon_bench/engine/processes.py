@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+from datetime import timedelta
 
 from .._shared.errors import ConfigError
 
@@ -27,11 +29,15 @@ def parse_shard(text: str | None) -> tuple[int, int]:
 
 
 def wait_for_others() -> None:
-    """Return when every process of torchrun has come here; at once without torchrun."""
+    """Return when every process of torchrun has come here; at once without torchrun.
+
+    Processes may be hours apart, which is longer than the library's own limit of half an hour.
+    """
     if processes()[1] == 1:
         return
     import torch.distributed as dist
 
-    dist.init_process_group("gloo")
+    if not dist.is_initialized():
+        dist.init_process_group("gloo", timeout=timedelta(days=7))
+        atexit.register(dist.destroy_process_group)
     dist.barrier()
-    dist.destroy_process_group()

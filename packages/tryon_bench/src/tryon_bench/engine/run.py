@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from .._shared.errors import ConfigError
+from .._shared.errors import ConfigError, DataError
 from .._shared.files import atomic_write, require_writable_dir
 from .._shared.logs import get_logger, progress
 from .chunk import Chunk, hashes, score_chunk
@@ -41,7 +41,7 @@ def run_plan(
 
     Raises:
         ConfigError: the folder belongs to another plan, holds chunks and `resume` is not set, or a wrong shard.
-        DataError: an unreadable image, unless the plan allows that.
+        DataError: an unreadable image, unless the plan allows that; or a damaged `plan.json`.
         CheckpointError: a weight file is missing.
         ResourceError: the folder cannot be written.
     """
@@ -88,7 +88,12 @@ def read_chunks(run_dir: Path, plan: Plan, *, feature: str | None = None) -> Ite
 def _claim(plan: Plan, run_dir: Path, resume: bool) -> None:
     path = run_dir / PLAN_FILE
     if path.is_file():
-        known = json.loads(path.read_text(encoding="utf-8")).get("fingerprint")
+        try:
+            known = json.loads(path.read_text(encoding="utf-8"))["fingerprint"]
+        except (ValueError, KeyError, TypeError) as err:
+            raise DataError(
+                f"{run_dir.name}/{PLAN_FILE}: damaged; remove it and run the same evaluation again with --resume"
+            ) from err
         if known != plan.fingerprint:
             raise ConfigError(
                 f"{run_dir.name}: holds another evaluation (pairs, methods, protocols or weights differ); choose "

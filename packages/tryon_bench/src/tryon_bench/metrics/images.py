@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from .._shared.errors import DataError
 
 
-def check_pair(pred: NDArray[Any], ref: NDArray[Any], *, at_least: int = 1) -> None:
+def check_pair(pred: NDArray[Any], ref: NDArray[Any], *, at_least: int = 1, metric: str = "this metric") -> None:
     """Require two (H, W, 3) uint8 images of one size.
 
     Args:
         pred: the result of a method.
         ref: what it is compared with.
         at_least: shortest side allowed, px.
+        metric: what needs that, for the message.
 
     Raises:
         DataError: naming what was expected and what was received.
@@ -34,7 +35,7 @@ def check_pair(pred: NDArray[Any], ref: NDArray[Any], *, at_least: int = 1) -> N
         )
     if min(pred.shape[:2]) < at_least:
         raise DataError(
-            f"image of {pred.shape[1]} x {pred.shape[0]} px: this metric needs at least {at_least} px on each side"
+            f"image of {pred.shape[1]} x {pred.shape[0]} px: {metric} needs at least {at_least} px on each side"
         )
 
 

@@ -111,7 +111,7 @@ def ssim_map(
     if variant not in _WINDOWS:
         raise ConfigError(f"ssim: variant {variant!r}; expected one of {', '.join(SSIM_VARIANTS)}")
     window = _WINDOWS[variant]
-    check_pair(pred_uint8, ref_uint8, at_least=len(window.kernel))
+    check_pair(pred_uint8, ref_uint8, at_least=len(window.kernel), metric=f"ssim {variant}")
     if window.gray:
         planes = luma(pred_uint8)[None], luma(ref_uint8)[None]
     else:
@@ -156,7 +156,7 @@ def ms_ssim(
     """
     if border not in _MS_SIDE_PX:
         raise ConfigError(f"ms_ssim: border {border!r}; expected one of {', '.join(_MS_SIDE_PX)}")
-    check_pair(pred_uint8, ref_uint8, at_least=_MS_SIDE_PX[border])
+    check_pair(pred_uint8, ref_uint8, at_least=_MS_SIDE_PX[border], metric="ms_ssim")
     first = np.moveaxis(pred_uint8, 2, 0).astype(np.float64)
     second = np.moveaxis(ref_uint8, 2, 0).astype(np.float64)
     product = 1.0
