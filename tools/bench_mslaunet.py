@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -49,6 +48,12 @@ class Case(NamedTuple):
     def key(self) -> str:
         """Its name in the cache."""
         return f"{self.kind}-{self.threads}t-{self.side}px-b{self.batch}"
+
+
+def peak_kib() -> int:
+    """Largest resident memory of this process so far; ru_maxrss would begin with the peak of its parent."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
 
 
 def cases() -> Iterator[Case]:
@@ -236,11 +241,11 @@ def peak_memory(name: str, side: int) -> dict[str, float]:
 def child_memory(name: str, side: int) -> None:
     """Print the peak memory of this process before and after a forward pass."""
     torch.set_num_threads(1)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_kib()
     model = _build(name)
     with torch.inference_mode():
         model(torch.zeros(1, 3, side, side, dtype=next(model.parameters()).dtype))
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    after = peak_kib()
     sys.stdout.write(json.dumps({"imported_gb": before * 1024 / 1e9, "peak_gb": after * 1024 / 1e9}) + "\n")
 
 
@@ -263,7 +268,7 @@ def child_volume(slices: int, classes: int) -> None:
     start = time.process_time()
     result = predictor.segment(LoadedCase(volume, None, (2.0, 0.8, 0.8), None))
     seconds = (time.process_time() - start) / slices
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    peak = peak_kib() * 1024 / 1e9
     answer = {
         "peak_gb": peak,
         "estimated_gb": result.estimated_bytes / 1e9,
