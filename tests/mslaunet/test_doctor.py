@@ -138,6 +138,13 @@ def test_swapped_kidneys_are_found_by_their_place(tmp_path: Path) -> None:
     assert "left kidney on the right side" in found[0].message
 
 
+def test_scans_of_unknown_orientation_have_no_left_side(tmp_path: Path) -> None:
+    write_synthetic("synapse", tmp_path / "set", cases=3, slices=2)
+    prepare_dataset("synapse", tmp_path / "set", tmp_path / "dst", quiet=True)
+    assert findings(tmp_path / "dst", "anatomy") == []
+    assert examine(tmp_path / "dst", quiet=True).to_json()["summary"]["orientation"] == {}
+
+
 def test_a_small_liver_is_an_error(tmp_path: Path) -> None:
     write_synthetic("btcv", tmp_path / "set", cases=2)
     for path in (tmp_path / "set/Training/label").iterdir():

@@ -43,7 +43,8 @@ def measure(case: Case, part: str, dataset: Dataset) -> CaseFacts:
         mask_values=dataset.mask_values,
     )
     counts = np.bincount(loaded.mask.ravel()) if loaded.mask is not None else np.zeros(0, np.int64)
-    has_grid = loaded.volume is not None and case.storage not in ("slices", "array")
+    # Files made of arrays have a grid that says nothing: neither voxel size nor which side is left.
+    has_grid = loaded.volume is not None and case.storage not in ("slices", "array") and dataset.spacing_known
     depth, height, width = loaded.image.shape[1:]
     return CaseFacts(
         case.case_id,
