@@ -119,7 +119,9 @@ def test_a_missing_prediction_is_an_error_not_a_smaller_mean(volumes: Path, tmp_
 def test_info_names_every_preset_and_the_published_size(run_cli: Run) -> None:
     document = json.loads(run_cli("info", "--json").stdout)
     assert document["variants"]["base"]["parameters"] == 21_895_241
-    assert document["variants"]["base"]["gflop_224"] == pytest.approx(10.03, abs=0.02)
+    # The published 10.034 are those of the official order (test_official_order.py). Convolving before the doubling
+    # saves 0.39 in the last convolution and 0.03 in the neck.
+    assert document["variants"]["base"]["gflop_224"] == pytest.approx(9.615, abs=0.005)
     assert set(document["presets"]) == {"official", "corrected", "raster-min"}
 
 

@@ -1,10 +1,12 @@
 """The bench's reference is a fair one: the same logits, from the same weights, as the numpy reference and the model."""
 
 import numpy as np
+import pytest
 import torch
 from tests.mslaunet.reference_official import official_forward, random_official_state
 from tools.official_order import OfficialOrder
 
+from mslaunet.cost import forward_gflop
 from mslaunet.model import MSLAUNet
 
 
@@ -23,3 +25,11 @@ def test_official_order_has_our_parameters():
     with torch.device("meta"):
         theirs, ours = OfficialOrder(9).state_dict(), MSLAUNet(9, preset="official").state_dict()
     assert {k: v.shape for k, v in theirs.items()} == {k: v.shape for k, v in ours.items()}
+
+
+def test_official_order_does_the_published_arithmetic_and_ours_less():
+    with torch.device("meta"):
+        theirs, ours = OfficialOrder(9), MSLAUNet(9, preset="official")
+    published = forward_gflop(theirs, (3, 224, 224))
+    assert published == pytest.approx(10.034, abs=0.002)
+    assert forward_gflop(ours, (3, 224, 224)) < 0.97 * published
