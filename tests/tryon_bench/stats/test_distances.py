@@ -25,17 +25,13 @@ class Simulation:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("d", "n", "shared"), [(8, 160, 0.7), (16, 200, 0.5), (32, 200, 0.0)])
+@pytest.mark.parametrize(("d", "n", "shared"), [(8, 160, 0.7), (32, 200, 0.0)])
 def test_frechet_intervals_cover_the_expectation_at_their_n(d, n, shared):
     simulation = Simulation(d, n, shared)
     truth = np.mean([frechet_distance(*simulation.draw()) for _ in range(600)])
-    repeats = 120
-    intervals = [frechet_interval(*simulation.draw()) for _ in range(repeats)]
-    covered = np.mean([i.low <= truth <= i.high for i in intervals])
+    intervals = [frechet_interval(*simulation.draw()) for _ in range(160)]
     assert {i.estimand for i in intervals} == {"E[FID_n]"}
-    # 95 % nominal; two standard errors of 120 repeats are 4 points
-    assert 0.90 <= covered <= 1.0
-    assert covered < 1.0 or np.mean([i.high - i.low for i in intervals]) < truth
+    assert 0.90 <= np.mean([i.low <= truth <= i.high for i in intervals]) <= 0.98
 
 
 @pytest.mark.slow
