@@ -38,11 +38,13 @@ def network(head="cosine", seed=0, **settings):
 X = torch.randn(3, 2, 8, 16, 16, generator=torch.Generator().manual_seed(1))
 
 
-@pytest.mark.parametrize("name", LOCALISERS)
-@pytest.mark.parametrize("head", ["cosine", "linear", "cosine-pair"])
+HEADS = ("cosine", "linear", "cosine-pair")
+# the exact contributions add up to a cosine, which a linear head does not have
+EXPLAINED = [(name, head) for name in LOCALISERS for head in HEADS if (name, head) != ("contribution", "linear")]
+
+
+@pytest.mark.parametrize(("name", "head"), EXPLAINED)
 def test_a_map_does_not_depend_on_its_neighbours(name, head):
-    if name == "contribution" and head == "linear":
-        pytest.skip("a linear head has no cosine")
     net = network(head)
     together = localiser(name)(net, X, 0)
     assert together.maps.shape[0] == 3

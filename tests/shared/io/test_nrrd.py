@@ -6,13 +6,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import nrrd
 import numpy as np
 import pytest
 
 from quartet_shared.errors import DataError
 from quartet_shared.io.nrrd import read_nrrd
 
-nrrd = pytest.importorskip("nrrd")
 ARRAY = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
 SPACE = {
     "space": "left-posterior-superior",
