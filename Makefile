@@ -60,7 +60,11 @@ assets: $(INSTALLED) ## Fetch the real sample data into the user-level cache (ve
 	@for package in $(PACKAGES); do $(BIN)/$${package//_/-} assets fetch; done
 
 demo: assets ## Run the demos on real data, or finish an interrupted one; PKG=mslaunet runs one
-	@for package in $(or $(PKG),$(PACKAGES)); do $(BIN)/$${package//_/-} demo --resume; done
+	@answered_no=
+	for package in $(or $(PKG),$(PACKAGES)); do
+	  $(BIN)/$${package//_/-} demo --resume || answered_no="$$answered_no $$package"
+	done
+	[ -z "$$answered_no" ] || { echo "error: demos that ended with an error or a no:$$answered_no" >&2; exit 1; }
 
 # Without the data its tests are skipped, which only CI takes for a failure.
 test-all: lint ## Set up, lint, fetch the data and run every test
