@@ -2,52 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ._shared.errors import ConfigError
 from .engine.evaluation import read_evaluation
-from .engine.results import is_higher_better
+from .report.comparisons import ComparisonTable, compare_metric
 from .report.labels import metric_label, number
-from .stats.comparisons import Comparison, Ranks, compare_methods, rank_methods
-
-LEVEL = 0.05
-
-
-@dataclass(frozen=True)
-class ComparisonTable:
-    """All comparisons of one metric under one protocol.
-
-    Attributes:
-        protocol: name and hash.
-        metric: its name.
-        region: of the images.
-        comparisons: every two methods.
-        ranks: average ranks and their critical difference.
-    """
-
-    protocol: str
-    metric: str
-    region: str
-    comparisons: tuple[Comparison, ...]
-    ranks: Ranks
-
-    @property
-    def significant(self) -> bool:
-        """Whether any two methods differ at 5 % after Holm's adjustment."""
-        return any(row.p_holm < LEVEL for row in self.comparisons)
-
-    def to_json(self) -> dict[str, Any]:
-        """Its fields."""
-        return {
-            "protocol": self.protocol,
-            "metric": self.metric,
-            "region": self.region,
-            "comparisons": [row.to_json() for row in self.comparisons],
-            "ranks": self.ranks.to_json(),
-        }
+from .stats.comparisons import Comparison
 
 
 def compare_run(run_dir: Path, *, metric: str | None = None, region: str = "all") -> list[ComparisonTable]:
@@ -68,15 +29,8 @@ def compare_run(run_dir: Path, *, metric: str | None = None, region: str = "all"
     keys = dict.fromkeys((s.protocol, s.metric) for s in evaluation.scores if s.region == region)
     known = sorted({name for _, name in keys})
     chosen = [key for key in keys if metric in (None, key[1])]
-    tables = []
-    for protocol, name in chosen:
-        scores = {method: evaluation.column(method, protocol, name, region) for method in evaluation.methods}
-        if not all(any(math.isfinite(v) for v in column.values()) for column in scores.values()):
-            continue
-        higher = is_higher_better(name)
-        rows = compare_methods(scores, higher_is_better=higher)
-        ranks = rank_methods(scores, higher_is_better=higher)
-        tables.append(ComparisonTable(protocol, name, region, tuple(rows), ranks))
+    found = [compare_metric(evaluation, protocol, name, region) for protocol, name in chosen]
+    tables = [table for table in found if table is not None]
     if not tables:
         raise ConfigError(
             f"{run_dir.name}: no per-pair metric {metric or ''} in region {region}; it has {', '.join(known) or 'none'}"

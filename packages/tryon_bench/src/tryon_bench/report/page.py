@@ -16,7 +16,7 @@ from .._shared.report.html import Figure
 from ..engine.evaluation import Evaluation
 from ..engine.results import is_higher_better
 from ..stats.bradley_terry import Strength
-from ..stats.comparisons import compare_methods, rank_methods
+from .comparisons import compare_metric
 from .labels import column_label, metric_label, number, with_interval
 from .pictures import pictures_of
 from .ranks import critical_difference_svg
@@ -124,26 +124,20 @@ def _pair_metrics(evaluation: Evaluation, board: Leaderboard) -> list[str]:
 
 
 def _comparison(evaluation: Evaluation, board: Leaderboard) -> dict[str, Any] | None:
-    """Paired tests and ranks of the protocol's first per-pair metric of every kind; None for a single method."""
+    """Paired tests and ranks of every per-pair metric of the protocol; None for a single method."""
     if len(evaluation.methods) < 2:
         return None
-    tables = []
     keys = dict.fromkeys((s.metric, s.region) for s in evaluation.scores if s.protocol == board.protocol)
-    for metric, region in keys:
-        scores = {m: evaluation.column(m, board.protocol, metric, region) for m in evaluation.methods}
-        defined = all(any(math.isfinite(v) for v in column.values()) for column in scores.values())
-        if not defined:
-            continue
-        higher = is_higher_better(metric)
-        ranks = rank_methods(scores, higher_is_better=higher)
-        tables.append(
-            {
-                "title": f"{metric_label(metric)}, {region}",
-                "rows": compare_methods(scores, higher_is_better=higher),
-                "ranks": ranks,
-                "figure": critical_difference_svg(ranks),
-            }
-        )
+    found = [compare_metric(evaluation, board.protocol, metric, region) for metric, region in keys]
+    tables = [
+        {
+            "title": f"{metric_label(table.metric)}, {table.region}",
+            "rows": table.comparisons,
+            "figure": critical_difference_svg(table.ranks),
+        }
+        for table in found
+        if table is not None
+    ]
     return {"protocol": board.protocol, "tables": tables}
 
 
