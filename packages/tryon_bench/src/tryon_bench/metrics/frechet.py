@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from .features import check_features
+from .moments import Moments
 
 
 def frechet_distance(x: NDArray[np.floating], y: NDArray[np.floating]) -> float:
@@ -37,7 +38,8 @@ def frechet_distance(x: NDArray[np.floating], y: NDArray[np.floating]) -> float:
     first, second = check_features(x, y, at_least=2)
     n, m, d = len(first), len(second), first.shape[1]
     if max(n, m) > 2 * d:  # the covariances are the smaller matrices
-        return frechet_from_moments(first.mean(0), covariance(first), second.mean(0), covariance(second))
+        of_x, of_y = Moments.of(first), Moments.of(second)
+        return frechet_from_moments(of_x.mean, of_x.covariance, of_y.mean, of_y.covariance)
     centred_x, centred_y = first - first.mean(0), second - second.mean(0)
     shift = first.mean(0) - second.mean(0)
     traces = (centred_x**2).sum() / (n - 1) + (centred_y**2).sum() / (m - 1)
@@ -66,12 +68,6 @@ def frechet_from_moments(
     shift = mean_x - mean_y
     cross = nuclear_norm(root_x.T @ root_y)
     return float(max(shift @ shift + np.trace(covariance_x) + np.trace(covariance_y) - 2 * cross, 0.0))
-
-
-def covariance(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Unbiased covariance of (n, d) rows: (d, d) float64."""
-    centred = x - x.mean(0)
-    return centred.T @ centred / (len(x) - 1)
 
 
 def nuclear_norm(matrix: NDArray[np.float64]) -> float:
