@@ -205,7 +205,7 @@ def our_suite(folder: Path, methods: tuple[str, ...]) -> dict[str, dict[str, flo
     """Through the engine, without any cache."""
     from tryon_bench.engine.plan import Plan, Row
     from tryon_bench.engine.results import pair_results
-    from tryon_bench.engine.run import read_chunks, run_plan
+    from tryon_bench.engine.run import read_chunks, read_features, run_plan
     from tryon_bench.metrics import frechet_distance, kid
     from tryon_bench.protocol.schema import LPIPSSpec, Protocol
 
@@ -250,8 +250,7 @@ def our_suite(folder: Path, methods: tuple[str, ...]) -> dict[str, dict[str, flo
     (item,) = sets_of(whole)
 
     def features(name: str) -> np.ndarray:
-        key = f"{item.key}/{name}"
-        return np.concatenate([chunk.features[key] for chunk in read_chunks(run_dir, plan, feature=key)])
+        return read_features(run_dir, plan, f"{item.key}/{name}")
 
     photos = features("")
     return {

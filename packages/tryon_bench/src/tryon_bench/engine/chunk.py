@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,27 +52,37 @@ class Chunk:
         atomic_write(path, save(arrays, metadata=metadata))
 
     @classmethod
-    def read(cls, path: Path, *, feature: str | None = None) -> Chunk:
-        """Read it back.
-
-        Args:
-            path: the file.
-            feature: the one feature array that is wanted; the others stay on the disk.
+    def read(cls, path: Path) -> Chunk:
+        """Read it back without its features, of which one at a time is wanted (`read_feature`).
 
         Raises:
             DataError: damaged; the message says to remove it.
         """
-        try:
-            with safe_open(path, framework="numpy") as file:
-                metadata = {key: json.loads(value) for key, value in file.metadata().items()}
-                held = feature is not None and feature in file.keys()  # noqa: SIM118  # not a mapping
-                arrays = {feature: file.get_tensor(feature)} if held and feature is not None else {}
-        except (SafetensorError, OSError, ValueError, KeyError) as err:
-            raise DataError(
-                f"{path.name}: damaged part of an evaluation; remove it and run again with --resume"
-            ) from err
-        scores = [Score(a, b, c, d, e, float(v or "nan")) for a, b, c, d, e, v in metadata["scores"]]
-        return cls(scores, arrays, metadata["excluded"], metadata["files"])
+        with _opened(path) as file:
+            metadata = {key: json.loads(value) for key, value in file.metadata().items()}
+            scores = [Score(a, b, c, d, e, float(v or "nan")) for a, b, c, d, e, v in metadata["scores"]]
+            return cls(scores, {}, metadata["excluded"], metadata["files"])
+
+
+def read_feature(path: Path, name: str) -> NDArray[np.float32] | None:
+    """One feature array of a chunk; None where all of its rows were left out.
+
+    Raises:
+        DataError: damaged; the message says to remove it.
+    """
+    with _opened(path) as file:
+        return file.get_tensor(name) if name in file.keys() else None  # noqa: SIM118  # not a mapping
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    try:
+        with safe_open(path, framework="numpy") as file:
+            yield file
+    except (SafetensorError, OSError, ValueError, KeyError) as err:
+        raise DataError(
+            f"{path.name}: damaged part of an evaluation; remove it and run again with --resume"
+        ) from err
 
 
 def hashes(rows: tuple[Row, ...], methods: tuple[str, ...]) -> dict[str, str]:

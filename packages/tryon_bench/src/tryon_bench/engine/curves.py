@@ -9,7 +9,8 @@ from typing import NamedTuple
 from ..stats.distances import GROUPS, bias_curve
 from .features import REFERENCE, sets_of
 from .plan import Plan
-from .results import frechet_metric, stored_features
+from .results import frechet_metric
+from .run import read_features
 
 
 class Curve(NamedTuple):
@@ -46,7 +47,7 @@ def bias_curves(plan: Plan, run_dir: Path) -> Iterator[Curve]:
             metric = frechet_metric(protocol, item)
             if not metric:
                 continue
-            photos = stored_features(run_dir, plan, item.key, REFERENCE)
+            photos = read_features(run_dir, plan, f"{item.key}/{REFERENCE}")
             for method in plan.methods if len(photos) >= GROUPS else ():
-                curve = bias_curve(stored_features(run_dir, plan, item.key, method), photos)
+                curve = bias_curve(read_features(run_dir, plan, f"{item.key}/{method}"), photos)
                 yield Curve(method, protocol.stamp, metric, item.region, *curve)

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from .._shared.metrics.statistics import patient_bootstrap
 from ..metrics.classifier import inception_score
+from ..metrics.frechet import frechet_distance
 from ..metrics.kernels import cmmd, kid
 from ..metrics.manifold import precision_recall_density_coverage
 from ..protocol.schema import Protocol
 from ..stats.distances import GROUPS, Interval, frechet_interval, jackknife, kid_interval
 from .features import LOGITS, REFERENCE, FeatureSet, sets_of
 from .plan import Plan
-from .run import read_chunks
+from .run import read_features
 from .score import Score
 
 HIGHER_IS_BETTER = (
@@ -111,13 +112,13 @@ def set_results(plan: Plan, run_dir: Path) -> list[Result]:
 
 
 def _set_results(protocol: Protocol, item: FeatureSet, plan: Plan, run_dir: Path) -> Iterator[Result]:
-    photos = stored_features(run_dir, plan, item.key, REFERENCE)
+    photos = read_features(run_dir, plan, f"{item.key}/{REFERENCE}")
     for method in plan.methods:
-        found = stored_features(run_dir, plan, item.key, method)
+        found = read_features(run_dir, plan, f"{item.key}/{method}")
         for metric, interval, note in _distances(protocol, item, found, photos):
             yield _of_interval(method, protocol, metric, item.region, interval, note)
         if item.with_logits and protocol.inception_score_splits:
-            logits = stored_features(run_dir, plan, f"{item.key}.{LOGITS}", method)
+            logits = read_features(run_dir, plan, f"{item.key}.{LOGITS}/{method}")
             yield _inception_score(method, protocol, item, logits)
 
 
@@ -188,21 +189,12 @@ def _of_interval(
 
 def _bare(x: NDArray[np.float32], y: NDArray[np.float32], value: float | None = None) -> Interval:
     """A value without an interval; the Fréchet distance by default."""
-    from ..metrics.frechet import frechet_distance
-
     return Interval(frechet_distance(x, y) if value is None else value, math.nan, math.nan, len(x), "")
 
 
 def _scaled(interval: Interval, scale: float) -> Interval:
     low, high = scale * interval.low, scale * interval.high
     return interval._replace(estimate=scale * interval.estimate, low=low, high=high)
-
-
-def stored_features(run_dir: Path, plan: Plan, key: str, method: str) -> NDArray[np.float32]:
-    """(n, d) features of one method, or of the photos, from the chunks of a run, in the order of the pairs."""
-    name = f"{key}/{method}"
-    parts = [chunk.features[name] for chunk in read_chunks(run_dir, plan, feature=name) if name in chunk.features]
-    return np.concatenate(parts)
 
 
 def is_higher_better(metric: str) -> bool:

@@ -6,10 +6,13 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .._shared.errors import ConfigError, DataError
 from .._shared.files import atomic_write, require_writable_dir
 from .._shared.logs import get_logger, progress
-from .chunk import Chunk, hashes, score_chunk
+from .chunk import Chunk, hashes, read_feature, score_chunk
 from .networks import load_networks
 from .plan import Plan
 
@@ -68,21 +71,35 @@ def chunk_path(run_dir: Path, number: int) -> Path:
     return run_dir / "chunks" / f"{number:06d}.safetensors"
 
 
-def read_chunks(run_dir: Path, plan: Plan, *, feature: str | None = None) -> Iterator[Chunk]:
-    """All chunks in order, with one of their feature arrays at most.
+def read_chunks(run_dir: Path, plan: Plan) -> Iterator[Chunk]:
+    """All chunks in order, without their features.
 
     Raises:
         ConfigError: some are missing; the message says how many and what to do.
         DataError: one is damaged.
     """
-    missing = [number for number in range(len(plan.chunks)) if not chunk_path(run_dir, number).is_file()]
+    return map(Chunk.read, _all_chunks(run_dir, plan))
+
+
+def read_features(run_dir: Path, plan: Plan, name: str) -> NDArray[np.float32]:
+    """One feature array over all chunks, "<feature set>/<method>" -> (rows, d).
+
+    Raises:
+        ConfigError, DataError: as `read_chunks`.
+    """
+    parts = [read_feature(path, name) for path in _all_chunks(run_dir, plan)]
+    return np.concatenate([part for part in parts if part is not None])
+
+
+def _all_chunks(run_dir: Path, plan: Plan) -> list[Path]:
+    paths = [chunk_path(run_dir, number) for number in range(len(plan.chunks))]
+    missing = sum(not path.is_file() for path in paths)
     if missing:
         raise ConfigError(
-            f"{run_dir.name}: {len(missing)} of {len(plan.chunks)} chunks are missing; run the other shards, or "
-            "continue with --resume"
+            f"{run_dir.name}: {missing} of {len(paths)} chunks are missing; run the other shards, or continue with "
+            "--resume"
         )
-    for number in range(len(plan.chunks)):
-        yield Chunk.read(chunk_path(run_dir, number), feature=feature)
+    return paths
 
 
 def _claim(plan: Plan, run_dir: Path, resume: bool) -> None:
