@@ -150,9 +150,11 @@ class PairScorer:
         whole = self.once((key, method), lambda: function(self.images[method], self.images[""]))
         if region == "all":
             return float(whole.mean())
-        return region_forms.masked_mean(
-            whole, self.mask(region, protocol.mask_dilation_px), radius=radius, border=border
+        dilation = protocol.mask_dilation_px
+        inside = self.once(
+            ("inside", region, dilation, radius), lambda: region_forms.shrunk(self.mask(region, dilation), radius)
         )
+        return region_forms.masked_mean(whole, inside, border=border)
 
     def _lpips(self, method: str, region: Region, protocol: Protocol, spec: LPIPSSpec) -> float:
         network = self.networks.lpips[spec.net]
