@@ -30,7 +30,6 @@ def shared_weights(tmp_path_factory):
 @pytest.mark.slow
 def test_inception_equals_torch_fidelity_with_the_same_weights(images, shared_weights, monkeypatch):
     path = shared_weights / weights.INCEPTION.file
-    monkeypatch.setattr(weights.WeightFile, "__eq__", object.__eq__)
     monkeypatch.setattr("tryon_bench.networks.inception.INCEPTION", weights.WeightFile(path.name, "", "a test"))
     theirs = FeatureExtractorInceptionV3(
         "x", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(path)

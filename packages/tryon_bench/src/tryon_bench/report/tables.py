@@ -12,7 +12,7 @@ from .._shared.errors import ConfigError
 from .._shared.strict_json import to_json
 from ..engine.evaluation import Evaluation
 from ..engine.results import Result
-from .labels import column_label, number, with_interval
+from .labels import column_label, with_interval
 
 TableFormat = Literal["markdown", "latex", "csv", "json"]
 
@@ -159,6 +159,3 @@ def _json(board: Leaderboard) -> str:
         "results": [result.to_json() for row in board.cells.values() for result in row.values()],
     }
     return to_json(content, indent=1) + "\n"
-
-
-__all__ = ["Leaderboard", "TableFormat", "leaderboards", "number", "write_table"]
