@@ -12,7 +12,7 @@ from ._shared.errors import DataError
 from ._shared.io.volumes import read_labels, require_same_grid
 from ._shared.logs import get_logger
 from .data.dataset import Case, Dataset, image_files, is_volume, split_suffix
-from .data.loading import load_case, slices_last
+from .data.loading import load_case_of, slices_last
 from .masks import MaskReader
 from .predictions import map_path, read_map
 
@@ -96,12 +96,7 @@ def dataset_pairs(dataset: Dataset, cases: Sequence[Case], predictions: Path) ->
 
 
 def _case_pair(case: Case, dataset: Dataset, prediction: Path, reader: MaskReader) -> MaskPair:
-    loaded = load_case(
-        case,
-        num_channels=len(dataset.channels),
-        num_classes=len(dataset.classes),
-        mask_values=dataset.mask_values,
-    )
+    loaded = load_case_of(dataset, case)
     if loaded.mask is None:
         raise DataError(f"{case.images[0].name}: has no mask to compare with")
     if (loaded.volume is None) == is_volume(prediction):

@@ -22,7 +22,7 @@ from ._shared.io.volumes import write_volume
 from ._shared.logs import get_logger, progress
 from .data.dataset import Case, Dataset, Fold, Layout, open_dataset
 from .data.labels import LabelMapName, require_liver_largest
-from .data.loading import LoadedCase, load_case, slices_last
+from .data.loading import LoadedCase, load_case_of, slices_last
 from .data.manifest import FILE_NAME, JOURNAL, CaseRecord, FileRecord, Manifest, write_manifest
 from .data.patients import FILE_NAME as PATIENTS_FILE
 from .data.splits import build_folds, write_folds
@@ -173,12 +173,7 @@ def _journalled(journal: Path, case: Case, part: str, target: Path) -> CaseRecor
 
 
 def _write_case(case: Case, part: str, dataset: Dataset, target: Path) -> CaseRecord:
-    loaded = load_case(
-        case,
-        num_channels=len(dataset.channels),
-        num_classes=len(dataset.classes),
-        mask_values=dataset.mask_values,
-    )
+    loaded = load_case_of(dataset, case)
     if part == "training" and loaded.mask is None:
         raise DataError(f"{case.images[0].name}: a training case needs a mask")
     suffix = "Tr" if part == "training" else "Ts"

@@ -12,7 +12,7 @@ from ._shared.errors import DataError
 from ._shared.io.images import read_image
 from ._shared.io.volumes import read_labels, read_volume, require_same_grid
 from .data.dataset import Dataset, image_files, split_suffix
-from .data.loading import load_case, slices_last
+from .data.loading import load_case_of, slices_last
 from .data.parts import Part, cases_of
 from .evaluate import Evaluation
 from .masks import MaskKind, MaskReader
@@ -82,12 +82,7 @@ def dataset_scenes(dataset: Dataset, predictions: Path, part: Part) -> Callable[
 
     def scene(case_id: str) -> Scene:
         case = cases[case_id]
-        loaded = load_case(
-            case,
-            num_channels=len(dataset.channels),
-            num_classes=len(dataset.classes),
-            mask_values=dataset.mask_values,
-        )
+        loaded = load_case_of(dataset, case)
         pair = next(dataset_pairs(dataset, [case], predictions))
         if loaded.volume is None:
             channels = loaded.image[:, 0]

@@ -13,7 +13,7 @@ from .._shared.io.dicom import read_series
 from .._shared.io.images import MaskData, read_image, read_mask
 from .._shared.io.volumes import Volume, new_volume, read_labels, read_volume, require_same_grid
 from .arrays import read_array_pair
-from .dataset import Case
+from .dataset import Case, Dataset
 from .labels import apply_map
 
 
@@ -70,6 +70,20 @@ def load_case(
             f"{name}: label ids {found} are outside 0..{num_classes - 1}; check the classes of the data set"
         )
     return loaded
+
+
+def load_case_of(dataset: Dataset, case: Case) -> LoadedCase:
+    """Read a case with the channels, classes and mask values of its own data set.
+
+    Raises:
+        DataError: as `load_case`.
+    """
+    return load_case(
+        case,
+        num_channels=len(dataset.channels),
+        num_classes=len(dataset.classes),
+        mask_values=dataset.mask_values,
+    )
 
 
 def slices_first(array: np.ndarray) -> np.ndarray:

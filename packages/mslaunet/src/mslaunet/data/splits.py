@@ -16,7 +16,7 @@ from .._shared.files import atomic_write
 from .dataset import Case, Dataset, Fold, Layout, open_dataset
 from .labels import LabelMapName
 from .lists import official_split
-from .loading import load_case
+from .loading import load_case_of
 
 FILE_NAME = "splits_final.json"
 Stratum = Literal["labels", "foreground", "none"]
@@ -94,12 +94,7 @@ def split_dataset(dataset: Dataset, *, folds: int, seed: int, stratify: Stratum 
 
 def label_counts(case: Case, dataset: Dataset) -> np.ndarray:
     """Voxels (K,) of every class in the mask of a case."""
-    loaded = load_case(
-        case,
-        num_channels=len(dataset.channels),
-        num_classes=len(dataset.classes),
-        mask_values=dataset.mask_values,
-    )
+    loaded = load_case_of(dataset, case)
     if loaded.mask is None:
         raise DataError(f"{case.images[0].name}: has no mask")
     return np.bincount(loaded.mask.ravel(), minlength=len(dataset.classes))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..data.dataset import Case, Dataset
-from ..data.loading import LoadedCase, load_case
+from ..data.loading import LoadedCase, load_case_of
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,7 @@ def measure(case: Case, part: str, dataset: Dataset) -> CaseFacts:
     Raises:
         DataError: a file is missing or damaged, or the files do not fit each other.
     """
-    loaded = load_case(
-        case,
-        num_channels=len(dataset.channels),
-        num_classes=len(dataset.classes),
-        mask_values=dataset.mask_values,
-    )
+    loaded = load_case_of(dataset, case)
     counts = np.bincount(loaded.mask.ravel()) if loaded.mask is not None else np.zeros(0, np.int64)
     # Files made of arrays have a grid that says nothing: neither voxel size nor which side is left.
     has_grid = loaded.volume is not None and case.storage not in ("slices", "array") and dataset.spacing_known
