@@ -3,6 +3,7 @@ from __future__ import annotations
 import argparse
 import os
 import pickle
+import warnings
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,58 @@ def test_tensors_of_a_file_with_objects_are_read_and_the_objects_never_built(
     assert not (tmp_path / "pwned").exists()
     with pytest.raises(CheckpointError, match="refused"):
         read_foreign_weights(tmp_path / "last.ckpt")
+
+
+@pytest.mark.parametrize("key", [None, "state_dict", "model", "model_state_dict"])
+def test_tensors_beside_objects_are_found_under_every_usual_name(tmp_path: Path, key: str | None) -> None:
+    content = {**STATE, "seen": Settings(a=1)}
+    torch.save(content if key is None else {key: content, "config": Settings(lr=1)}, tmp_path / "model-best.tar")
+    assert_is_state(read_lightning_weights(tmp_path / "model-best.tar"))
+
+
+def test_a_program_in_the_place_of_weights_is_refused_before_it_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some versions of torch discourage the call
+        torch.jit.script(torch.nn.Linear(1, 1)).save(str(tmp_path / "last.ckpt"))
+    loaded: list[Any] = []
+    monkeypatch.setattr(torch.jit, "load", lambda *a, **k: loaded.append(a))
+    with pytest.raises(CheckpointError, match=r"last\.ckpt: refused"):
+        read_lightning_weights(tmp_path / "last.ckpt")
+    assert loaded == []
+
+
+class Changes:
+    """Sends a state to a function that a tensor is made of, as a hostile pickle can: BUILD with attributes to set."""
+
+    def __init__(self, part: Any) -> None:
+        self.part = part
+
+
+class _Meddling(pickle._Pickler):  # the one in Python can be told to write such an instruction
+    def save(self, obj: Any, save_persistent_id: bool = True) -> None:
+        if isinstance(obj, Changes):
+            self.write(pickle.GLOBAL + f"{obj.part.__module__}\n{obj.part.__name__}\n".encode())
+            super().save((None, {"__doc__": "altered"}))
+            self.write(pickle.BUILD)
+        else:
+            super().save(obj, save_persistent_id)
+
+
+class Meddling:
+    """A pickle module for torch.save."""
+
+    Pickler = _Meddling
+    __name__ = "meddling"
+
+
+def test_a_file_cannot_alter_what_tensors_are_made_of(tmp_path: Path) -> None:
+    part = torch._utils._rebuild_tensor_v2
+    before = part.__doc__
+    torch.save({"state_dict": STATE, "x": Changes(part)}, tmp_path / "last.ckpt", pickle_module=Meddling)
+    assert_is_state(read_lightning_weights(tmp_path / "last.ckpt"))
+    assert part.__doc__ == before
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", pickle.dumps({"state_dict": 3})])

@@ -57,12 +57,13 @@ def test_only_the_reader_of_foreign_weights_may_unpickle() -> None:
 
 
 def test_no_source_asks_for_pickles_or_remote_code() -> None:
-    # the one reader of foreign files may, because its unpickler builds nothing but tensors and plain containers
-    restricted = r"(?!, pickle_module=_TensorPickle\))"
-    pattern = re.compile(
-        rf"allow_pickle\s*=\s*True|weights_only\s*=\s*False{restricted}|trust_remote_code\s*=\s*True"
-    )
-    assert [str(path.relative_to(ROOT)) for path in SOURCES if pattern.search(path.read_text())] == []
+    pattern = re.compile(r"allow_pickle\s*=\s*True|weights_only\s*=\s*False|trust_remote_code\s*=\s*True")
+    # One place may: its unpickler builds nothing but tensors and plain containers (tests/shared/test_foreign.py).
+    restricted = 'torch.load(path, map_location="cpu", weights_only=False, pickle_module=_TensorPickle)'
+    texts = {path: path.read_text() for path in SOURCES}
+    assert texts[SHARED / "foreign.py"].count(restricted) == 1
+    texts[SHARED / "foreign.py"] = texts[SHARED / "foreign.py"].replace(restricted, "")
+    assert [str(path.relative_to(ROOT)) for path, text in texts.items() if pattern.search(text)] == []
 
 
 def test_shared_imports_itself_relatively() -> None:

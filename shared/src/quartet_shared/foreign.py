@@ -101,23 +101,34 @@ class _Inert:
         """Likewise."""
 
 
-_TENSOR_PARTS = {
+_TENSOR_PARTS = {  # storages are looked up by torch itself, before the list is asked
     ("torch._utils", "_rebuild_tensor"),
     ("torch._utils", "_rebuild_tensor_v2"),
     ("torch._utils", "_rebuild_parameter"),
     ("torch", "Size"),
     ("collections", "OrderedDict"),
-    *(
-        ("torch", f"{kind}Storage")
-        for kind in ("Float", "Half", "Double", "BFloat16", "Long", "Int", "Bool", "Byte")
-    ),
 }
+
+
+class _Part:
+    """A part of a tensor that a pickle may call and nothing else: a state that it sends does not change the part."""
+
+    __slots__ = ("_real",)
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+
+    def __call__(self, *args: Any) -> Any:
+        return self._real(*args)
+
+    def __setstate__(self, state: Any) -> None:
+        pass
 
 
 class _TensorPickle:
     """A stand-in for the pickle module: tensors and plain containers are built, any other object becomes `_Inert`.
 
-    Nothing that the file names is imported or called but the parts of a tensor.
+    Nothing that the file names is imported or called but the parts of a tensor, and these cannot be altered.
     """
 
     __name__ = "tensors_only"
@@ -128,7 +139,7 @@ class _TensorPickle:
         def find_class(self, module_name: str, global_name: str, /) -> Any:
             """The part, or the class of inert objects."""
             known = (module_name, global_name) in _TENSOR_PARTS
-            return super().find_class(module_name, global_name) if known else _Inert
+            return _Part(super().find_class(module_name, global_name)) if known else _Inert
 
     @staticmethod
     def load(file: Any, **options: Any) -> Any:
@@ -143,24 +154,25 @@ def read_lightning_weights(path: Path) -> dict[str, Tensor]:
     or module that the file names is imported, except what tensors are made of.
 
     Args:
-        path: a `.ckpt`, `.pt` or `.pth` file with its state dict under "state_dict" or bare.
+        path: a `.ckpt`, `.pt`, `.pth` or `.tar` file of `torch.save` with its state dict under "state_dict", "model" or
+            "model_state_dict", or bare.
 
     Raises:
-        CheckpointError: missing, damaged, or no state dict.
+        CheckpointError: missing, damaged, a program (TorchScript), or no state dict.
     """
     if not path.is_file():
         raise CheckpointError(f"{path.name}: expected a weight file, there is no such file")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            warnings.filterwarnings("error", message=".*TorchScript")  # torch says so before it runs such a file
             content = torch.load(path, map_location="cpu", weights_only=False, pickle_module=_TensorPickle)
     except Exception as err:  # damaged and hostile pickles raise nearly anything
         raise CheckpointError(
             f"{path.name}: refused, damaged or not a checkpoint of tensors ({type(err).__name__}); get it again"
         ) from err
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
     if isinstance(content, dict):
+        content = next((content[key] for key in _CONTAINERS if isinstance(content.get(key), dict)), content)
         content = {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, Tensor)}
     return state_dict_of(content, path.name)
 
