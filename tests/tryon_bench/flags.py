@@ -13,6 +13,9 @@ FLAGS = {
     | {"--pred", "--run-dir", "--to", "--from", "--metric", "--region", "--published", "--limit", "--pattern"}
     | {"--weights-dir", "--test-random-weights", "--device", "--seed", "--resume", "--quiet"},
     "run": TALK | DATA | {"--out", "--command", "--seed", "--resume", "--quiet"},
+    "prepare": TALK
+    | {"--size", "--recipe", "--parse-scheme", "--estimate", "--pose-model", "--pairs", "--split", "--folder"}
+    | {"--workers", "--allow", "--resume", "--quiet"},
     "registry": TALK
     | {"--method", "--tag", "--pipeline", "--warp", "--stage", "--since", "--until"}
     | {"--dataset", "--metric", "--setting", "--region", "--plot"},

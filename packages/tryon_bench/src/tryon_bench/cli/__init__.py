@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import data, evaluation, explaining  # each registers its commands
+from . import data, evaluation, explaining, preparing  # each registers its commands
 from .app import app
 
-__all__ = ["app", "data", "evaluation", "explaining"]
+__all__ = ["app", "data", "evaluation", "explaining", "preparing"]
