@@ -17,51 +17,14 @@ import timm
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
+from tests.cmcgns.foreign_checkpoints import TEXTS, bert, named, resnet, write
 from torch import Tensor, nn
-from transformers import BertConfig, BertModel
+from transformers import BertModel
 
 from cmcgns._shared.errors import CheckpointError, ConfigError
 from cmcgns.encoders import open_encoder
 from cmcgns.evaluate import evaluate
 from cmcgns.synth.planted import planted_dataset
-
-WORDS = [
-    "[PAD]",
-    "[UNK]",
-    "[CLS]",
-    "[SEP]",
-    "[MASK]",
-    "no",
-    "there",
-    "is",
-    "edema",
-    "effusion",
-    "clear",
-    "lungs",
-    ".",
-    "heart",
-]
-TEXTS = ["no effusion. clear lungs.", "there is edema."]
-
-
-class Hyperparameters(dict):
-    """The configuration object that Lightning stores."""
-
-
-def bert() -> BertModel:
-    config = BertConfig(
-        vocab_size=len(WORDS),
-        hidden_size=64,
-        num_hidden_layers=4,
-        num_attention_heads=1,
-        intermediate_size=32,
-        max_position_embeddings=256,
-    )
-    return BertModel(config, add_pooling_layer=False).eval()
-
-
-def resnet() -> Any:
-    return timm.create_model("resnet50", num_classes=0, layers=(1, 1, 1, 1), channels=(4, 8, 8, 8)).eval()
 
 
 def head(inside: int, conv: bool) -> nn.Sequential:
@@ -77,18 +40,6 @@ def head(inside: int, conv: bool) -> nn.Sequential:
             part.running_mean.uniform_(-0.1, 0.1)
             part.running_var.uniform_(0.5, 1.5)
     return built.eval()
-
-
-def named(module: nn.Module, prefix: str) -> dict[str, Tensor]:
-    return {f"{prefix}{key}": value for key, value in module.state_dict().items()}
-
-
-def write(folder: Path, tensors: dict[str, Tensor]) -> str:
-    """A Lightning file with an object inside, and a tokenizer."""
-    folder.mkdir()
-    torch.save({"state_dict": tensors, "hyper_parameters": Hyperparameters(lr=1)}, folder / "last.ckpt")
-    (folder / "vocab.txt").write_text("\n".join(WORDS))
-    return str(folder)
 
 
 @pytest.mark.parametrize("kind", ["vit", "resnet"])
@@ -187,8 +138,8 @@ def test_what_is_missing_in_the_folder_is_named(tmp_path: Path) -> None:
     torch.save({}, tmp_path / "last.ckpt")
     with pytest.raises(CheckpointError, match=r"no vocab\.txt"):
         open_encoder(f"foreign:gloria:{tmp_path}", device="cpu")
-    with pytest.raises(ConfigError, match="KIND one of mgca, gloria, open-clip"):
-        open_encoder("foreign:benchx:folder")
+    with pytest.raises(ConfigError, match="KIND one of mgca, gloria, cxr-clip, benchx, open-clip"):
+        open_encoder("foreign:medklip:folder")
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
-"""Checkpoints of other projects in the same evaluation: MGCA, GLoRIA, and what open_clip loads (BiomedCLIP).
+"""Checkpoints of other projects in the same evaluation: MGCA, GLoRIA, CXR-CLIP, BenchX, and what open_clip loads.
 
-CXR-CLIP and BenchX are left out: the key layout of their published files could not be cited.
+Each module names the repository and the commit in which the layout of its files was read.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from .._shared.errors import ConfigError
 if TYPE_CHECKING:
     from ..encoders import Encoder
 
-KINDS = ("mgca", "gloria", "open-clip")
+KINDS = ("mgca", "gloria", "cxr-clip", "benchx", "open-clip")
 
 
 def open_foreign(kind: str, path: str, *, device: str = "auto") -> Encoder:
     """Open a foreign checkpoint as an encoder.
 
     Args:
-        kind: "mgca" and "gloria": a folder with the checkpoint (`*.ckpt`, `*.pth` or `*.safetensors`) and the files of
-            Bio_ClinicalBERT's tokenizer (`vocab.txt` or `tokenizer.json`). "open-clip": a folder with
-            `open_clip_config.json` and weights, or a hub name of open_clip.
+        kind: "mgca", "gloria", "cxr-clip" and "benchx": a folder with the checkpoint (`*.ckpt`, `*.pth`, `*.tar` or
+            `*.safetensors`) and the tokenizer of its text tower (`vocab.txt` or `tokenizer.json`). "open-clip": a
+            folder with `open_clip_config.json` and weights, or a hub name of open_clip.
         path: where it lies.
         device: "auto", "cpu", "cuda", ...
 
@@ -40,6 +40,14 @@ def open_foreign(kind: str, path: str, *, device: str = "auto") -> Encoder:
         from .gloria import load_gloria
 
         return load_gloria(Path(path), target)
+    if kind == "cxr-clip":
+        from .cxr_clip import load_cxr_clip
+
+        return load_cxr_clip(Path(path), target)
+    if kind == "benchx":
+        from .benchx import load_benchx
+
+        return load_benchx(Path(path), target)
     if kind == "open-clip":
         from .open_clip_models import load_open_clip
 
