@@ -47,9 +47,8 @@ class ConVIRTEncoder:
 
     def __init__(self, tensors: Mapping[str, Tensor], tokenizer: Path, device: torch.device) -> None:
         self.net: Any = resnet_of(below(tensors, "visual.model.", self.name), self.name).to(device)
-        self.bert: Any = bert_of(below(tensors, "linguistic.encoder.", self.name), self.name, pooler=True).to(
-            device
-        )
+        bert: Any = bert_of(below(tensors, "linguistic.encoder.", self.name), self.name, pooler=True)
+        self.bert = bert.to(device)
         self.image_head, self.text_head = (
             _head(below(tensors, f"{kind}_proj.", self.name), self.name).to(device) for kind in ("vis", "lin")
         )
