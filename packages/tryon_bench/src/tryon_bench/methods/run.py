@@ -48,7 +48,7 @@ def run_method(
         ResourceError: `out` cannot be written.
     """
     require_writable_dir(out)
-    _claim(out, _description(method, dataset, seed), resume)
+    claim_results(out, {"method": method.id, "version": method.version, **description_of(dataset, seed)}, resume)
     made = 0
     with progress(len(dataset.samples), method.id, quiet=quiet) as bar:
         for sample in dataset.samples:
@@ -57,8 +57,7 @@ def run_method(
                 write_png(target, _dressed(method, sample, seed))
                 made += 1
             bar.update()
-    rows = [_row(sample, out / f"{sample.pair_id}.png") for sample in dataset.samples]
-    atomic_write(out / MANIFEST, "\n".join(to_json(row) for row in rows) + "\n")
+    write_manifest(dataset, out)
     return made
 
 
@@ -74,10 +73,9 @@ def _dressed(method: Method, sample: Sample, seed: int) -> Image:
     return result
 
 
-def _description(method: Method, dataset: Dataset, seed: int) -> dict[str, object]:
+def description_of(dataset: Dataset, seed: int) -> dict[str, object]:
+    """Which rows of what, and the run's seed: a part of `run.json`."""
     return {
-        "method": method.id,
-        "version": method.version,
         "format": dataset.format,
         "setting": dataset.setting,
         "pairs": dataset.pairs,
@@ -86,8 +84,12 @@ def _description(method: Method, dataset: Dataset, seed: int) -> dict[str, objec
     }
 
 
-def _claim(out: Path, description: dict[str, object], resume: bool) -> None:
-    """Write what is run, or see to it that the same is resumed."""
+def claim_results(out: Path, description: dict[str, object], resume: bool) -> None:
+    """Write what is run into the folder's `run.json`, or see to it that the same is resumed.
+
+    Raises:
+        ConfigError: results are there without `resume`, or of another run.
+    """
     path = out / _RUN
     if not path.exists():
         if any(out.glob("*.png")):
@@ -106,6 +108,12 @@ def _claim(out: Path, description: dict[str, object], resume: bool) -> None:
         raise ConfigError(
             f"{out.name}: holds this run already; continue it with --resume or choose another folder"
         )
+
+
+def write_manifest(dataset: Dataset, out: Path) -> None:
+    """`manifest.jsonl` of a folder that holds all results: every row with the SHA-256 of its result."""
+    rows = [_row(sample, out / f"{sample.pair_id}.png") for sample in dataset.samples]
+    atomic_write(out / MANIFEST, "\n".join(to_json(row) for row in rows) + "\n")
 
 
 def _row(sample: Sample, result: Path) -> dict[str, object]:

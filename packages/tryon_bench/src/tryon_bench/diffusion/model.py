@@ -1,0 +1,113 @@
+"""A frozen inpainting UNet that a ControlNet steers, as one module that holds what is trained and nothing else."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from diffusers import ControlNetModel, UNet2DConditionModel
+from torch import Tensor, nn
+
+from .components import Components
+from .exemplar import ExemplarEncoder
+from .lora import lora_modules
+
+
+class _Base:
+    """The frozen networks, hidden from `nn.Module`: they are neither saved, nor averaged, nor sent between processes.
+
+    A copy of the module (the moving average) shares them, unless the UNet carries LoRA layers, which are trained: then
+    it needs a UNet of its own.
+    """
+
+    def __init__(self, components: Components) -> None:
+        self.components = components
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Base:
+        if not lora_modules(self.components.unet):
+            return self
+        return _Base(self.components.with_unet(copy.deepcopy(self.components.unet, memo)))
+
+    def at(self, device: torch.device) -> Components:
+        """The networks, on the device where the trained ones are: the loop moves only those."""
+        if self.components.unet.conv_in.weight.device != device:
+            for module in self.components.modules():
+                module.to(device)
+        return self.components
+
+
+class GuidedInpainting(nn.Module):
+    """Predicts the noise in latents, given what is kept of the photo, the garment, and a picture as hint.
+
+    Registered, and therefore trained, are the ControlNet, LoRA layers that the UNet carries, and on demand the mapping
+    behind CLIP.
+
+    Args:
+        components: the base; frozen here.
+        controlnet: as `components.new_controlnet` makes it.
+        train_mapping: train mapper, layer norm, projection and unconditional vector of the encoder too.
+    """
+
+    def __init__(
+        self, components: Components, controlnet: ControlNetModel, *, train_mapping: bool = False
+    ) -> None:
+        super().__init__()
+        self._base = _Base(components.frozen())
+        self.controlnet = controlnet
+        self.lora = nn.ModuleDict()
+        for name, module in lora_modules(components.unet).items():
+            self.lora[name.replace(".", "/")] = module.requires_grad_(True)
+        self.mapping: nn.ModuleDict | None = None
+        self.uncond_vector: nn.Parameter | None = None
+        if train_mapping:
+            self.mapping = components.encoder.mapping().requires_grad_(True)
+            self.uncond_vector = components.encoder.uncond_vector
+            self.uncond_vector.requires_grad_(True)
+
+    @property
+    def components(self) -> Components:
+        """The base, where the ControlNet is."""
+        return self._base.components
+
+    def forward(self, latents: Tensor, timesteps: Tensor, ref: Tensor, drop: Tensor, hint: Tensor) -> Tensor:
+        """Noise.
+
+        Args:
+            latents: (B, 9, h, w): noisy latents 4, latents of the masked photo 4, keep mask 1 (1 = keep).
+            timesteps: (B,) int64.
+            ref: (B, 3, S, S) the garment as CLIP takes it.
+            drop: (B,) bool; these get the unconditional vector instead of the garment, in both networks.
+            hint: (B, C, H, W) in [-1, 1], masks in [0, 1].
+
+        Returns:
+            (B, 4, h, w).
+        """
+        base = self._base.at(latents.device)
+        with torch.no_grad():
+            pooled = base.encoder.pooled(ref)
+        context = base.encoder.token(pooled, drop)
+        down, middle = self.controlnet(latents, timesteps, context, hint, return_dict=False)
+        noise: Tensor = base.unet(
+            latents,
+            timesteps,
+            context,
+            down_block_additional_residuals=down,
+            mid_block_additional_residual=middle,
+            return_dict=False,
+        )[0]
+        return noise
+
+
+class Inpainting(nn.Module):
+    """The base itself while it is trained: UNet and encoder, without a ControlNet."""
+
+    def __init__(self, unet: UNet2DConditionModel, encoder: ExemplarEncoder) -> None:
+        super().__init__()
+        self.unet, self.encoder = unet, encoder
+
+    def forward(self, latents: Tensor, timesteps: Tensor, ref: Tensor, drop: Tensor, hint: Tensor) -> Tensor:
+        """As `GuidedInpainting.forward`; the hint is not looked at."""
+        context = self.encoder.token(self.encoder.pooled(ref), drop)
+        noise: Tensor = self.unet(latents, timesteps, context, return_dict=False)[0]
+        return noise

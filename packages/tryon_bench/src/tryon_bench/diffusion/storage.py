@@ -1,0 +1,208 @@
+"""A trained model on disk: the parts that were trained in diffusers' layout, and what they belong to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from .._shared.checkpoints import load_model, load_strict
+from .._shared.errors import CheckpointError
+from .._shared.files import fsync_dir, fsync_file, os_error, sha256_file
+from .components import Components, new_controlnet
+from .config import TINY, DiffusionConfig
+from .folders import find_base, load_base, load_controlnet, load_encoder, save_base, save_encoder
+from .hints import hint_channels
+from .lora import add_lora
+from .model import GuidedInpainting
+
+BASE, CONTROLNET, LORA, ENCODER, CARD = "base", "controlnet", "unet_lora", "image_encoder", "tryon.json"
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel:
+    """What `load_trained` finds.
+
+    Attributes:
+        model: base and ControlNet, in eval mode.
+        config: of its training.
+        sha256: over the weights of all parts, base included.
+        note: what a table must say beside its numbers; "" for a published base.
+    """
+
+    model: GuidedInpainting
+    config: DiffusionConfig
+    sha256: str
+    note: str
+
+
+def build_model(components: Components, config: DiffusionConfig) -> GuidedInpainting:
+    """A model before training: what the settings ask for on top of a base.
+
+    Raises:
+        CheckpointError: the ControlNet to start from does not fit.
+    """
+    channels = hint_channels(config.frame.hints)
+    if config.controlnet:
+        controlnet = load_controlnet(Path(config.controlnet))
+        expected = new_controlnet(components, channels).config
+        for name in ("in_channels", "conditioning_channels", "cross_attention_dim", "block_out_channels"):
+            if controlnet.config[name] != expected[name]:
+                raise CheckpointError(
+                    f"controlnet: {name} is {controlnet.config[name]}, base and frame.hints need {expected[name]}"
+                )
+    else:
+        controlnet = new_controlnet(components, channels)
+    if config.lora_rank:
+        add_lora(components.unet, config.lora_rank, config.lora_alpha or config.lora_rank)
+    if config.gradient_checkpointing:
+        controlnet.enable_gradient_checkpointing()
+        components.unet.enable_gradient_checkpointing()
+    return GuidedInpainting(components, controlnet, train_mapping=config.train_mapping)
+
+
+def export_run(run_dir: Path, config: DiffusionConfig, weights: Path, pairs: int) -> None:
+    """Write what was trained as diffusers and peft read it: `controlnet/`, `unet_lora/`, `image_encoder/`.
+
+    Args:
+        run_dir: of the training.
+        config: its settings.
+        weights: a folder of the training loop, `checkpoints/last` or `checkpoints/best`.
+        pairs: number of training pairs.
+
+    Raises:
+        CheckpointError: the weights belong to another model.
+        ResourceError: the disk refuses.
+    """
+    folder = base_folder(run_dir, config)
+    model = build_model(load_base(folder), config)
+    tensors, _ = load_model(weights)
+    load_strict(model, tensors, weights.name)
+    with replacing(run_dir / CONTROLNET) as target:
+        model.controlnet.save_pretrained(target)
+    if config.lora_rank:
+        with replacing(run_dir / LORA) as target:
+            model.components.unet.save_lora_adapter(target)
+    if config.train_mapping:
+        with replacing(run_dir / ENCODER) as target:
+            target.mkdir()
+            save_encoder(model.components.encoder, target)
+    card = {
+        "package": "tryon_bench",
+        "diffusion": config.model_dump(mode="json"),
+        "base_sha256": folder_sha256(folder),
+        "pairs": pairs,
+        "note": f"tiny random-weight base, trained on {pairs} pairs" if config.base == TINY else "",
+    }
+    (run_dir / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+
+
+def load_trained(run_dir: Path) -> TrainedModel:
+    """A model of a finished `train-pbe`.
+
+    Raises:
+        CheckpointError: not such a folder, not finished, damaged, or its base is another one now.
+    """
+    card = _read_card(run_dir)
+    config = _config_of(card, run_dir)
+    folder = base_folder(run_dir, config)
+    base_sum = folder_sha256(folder)
+    if base_sum != card.get("base_sha256"):
+        raise CheckpointError(
+            f"{run_dir.name}: trained on another base than {folder.name} is now; give back the one that it was "
+            "trained on"
+        )
+    components = load_base(folder)
+    if (run_dir / ENCODER).is_dir():
+        components = Components(components.vae, components.unet, load_encoder(run_dir / ENCODER), components.noise)
+    if config.lora_rank:
+        _load_lora(components, run_dir / LORA)
+    model = GuidedInpainting(components, load_controlnet(run_dir / CONTROLNET))
+    own = [folder_sha256(run_dir / part) for part in (CONTROLNET, LORA, ENCODER) if (run_dir / part).is_dir()]
+    digest = hashlib.sha256("\n".join([base_sum, *own]).encode()).hexdigest()
+    return TrainedModel(model.requires_grad_(False).eval(), config, digest, str(card.get("note", "")))
+
+
+def base_folder(run_dir: Path, config: DiffusionConfig) -> Path:
+    """Where the base of a run lies: inside it, if it is the tiny one."""
+    return run_dir / BASE if config.base == TINY else find_base(config.base)
+
+
+def write_base(components: Components, run_dir: Path) -> None:
+    """Write the tiny base of a run, whole or not at all."""
+    with replacing(run_dir / BASE) as target:
+        save_base(components, target)
+
+
+def folder_sha256(folder: Path) -> str:
+    """SHA-256 over names and contents of all weights and settings of a folder."""
+    files = sorted(p for p in folder.rglob("*") if p.suffix in (".safetensors", ".bin", ".json") and p.is_file())
+    lines = [f"{path.relative_to(folder).as_posix()} {sha256_file(path)}" for path in files]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """A folder to fill, which takes the place of `target` when the block ends well.
+
+    Raises:
+        ResourceError: the disk refuses; what was there is left alone.
+    """
+    fresh, old = target.with_name(f".tmp-{target.name}"), target.with_name(f".old-{target.name}")
+    try:
+        for path in (fresh, old):
+            shutil.rmtree(path, ignore_errors=True)
+        yield fresh
+        for path in fresh.rglob("*"):
+            (fsync_dir if path.is_dir() else fsync_file)(path)
+        if target.exists():
+            target.rename(old)
+        fresh.rename(target)
+        fsync_dir(target.parent)
+    except OSError as err:
+        raise os_error(err, target) from err
+    finally:
+        for path in (fresh, old):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _load_lora(components: Components, folder: Path) -> None:
+    path = folder / "pytorch_lora_weights.safetensors"
+    if not path.is_file():
+        raise CheckpointError(f"{folder.parent.name}/{folder.name}/{path.name}: missing; train again")
+    components.unet.load_lora_adapter(str(folder), prefix=None)
+
+
+def _read_card(run_dir: Path) -> dict[str, Any]:
+    path = run_dir / CARD
+    if not path.is_file():
+        started = (run_dir / "config.toml").is_file()
+        raise CheckpointError(
+            f"{run_dir.name}: "
+            + (
+                "training has not ended; continue it with --resume"
+                if started
+                else f"no {CARD}; give the --run-dir of a finished train-pbe"
+            )
+        )
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as err:
+        raise CheckpointError(f"{run_dir.name}/{CARD}: damaged ({type(err).__name__}); train again") from err
+    if not isinstance(card, dict) or card.get("package") != "tryon_bench" or "diffusion" not in card:
+        raise CheckpointError(f"{run_dir.name}/{CARD}: not of a model of this package")
+    return card
+
+
+def _config_of(card: dict[str, Any], run_dir: Path) -> DiffusionConfig:
+    try:
+        return DiffusionConfig.model_validate(card["diffusion"])
+    except ValidationError as err:
+        raise CheckpointError(f"{run_dir.name}/{CARD}: settings of another version; train again") from err
