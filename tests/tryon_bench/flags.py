@@ -16,6 +16,14 @@ FLAGS = {
     "prepare": TALK
     | {"--size", "--recipe", "--parse-scheme", "--estimate", "--pose-model", "--pairs", "--split", "--folder"}
     | {"--workers", "--allow", "--resume", "--quiet"},
+    "train-pbe": TALK
+    | DATA - {"--setting"}
+    | {"--run-dir", "--recipe", "--config", "--set", "--base", "--lora", "--steps", "--max-minutes", "--allow"}
+    | {"--device", "--seed", "--resume", "--quiet"},
+    "sample": TALK
+    | DATA
+    | {"--model", "--out", "--scheduler", "--steps", "--guidance", "--compose", "--start", "--strength"}
+    | {"--batch-size", "--shard", "--device", "--seed", "--resume", "--quiet"},
     "registry": TALK
     | {"--method", "--tag", "--pipeline", "--warp", "--stage", "--since", "--until"}
     | {"--dataset", "--metric", "--setting", "--region", "--plot"},
