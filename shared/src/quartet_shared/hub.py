@@ -21,13 +21,28 @@ WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 class PretrainedModel(ModelHubMixin):
     """Mixin for an `nn.Module` whose `config` is the JSON-able dict that rebuilds it: `cls(**model.config)`.
 
-    Weights are read from safetensors alone and must fit the network exactly, name by name: there is no partial load.
-    A saved folder holds `model.safetensors`, `config.json` and a generated `README.md`.
+    A network that is rebuilt from something else says so in `hub_config` and `from_hub_config`. Weights are read from
+    safetensors alone and must fit the network exactly, name by name: there is no partial load. A saved folder holds
+    `model.safetensors`, `config.json` and a generated `README.md`.
 
     Class arguments are those of `huggingface_hub.ModelHubMixin`: `library_name`, `tags`, `repo_url`, `paper_url`.
     """
 
-    config: dict[str, Any]
+    config: Any
+
+    def hub_config(self) -> dict[str, Any]:
+        """What `config.json` holds: all that rebuilds the network."""
+        kept: dict[str, Any] = self.config
+        return kept
+
+    @classmethod
+    def from_hub_config(cls, config: dict[str, Any]) -> Self:
+        """The network of a `config.json`, its weights still to be loaded."""
+        return cls(**config)
+
+    def card_settings(self) -> dict[str, Any]:
+        """The settings that the card lists."""
+        return self.hub_config()
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> Self:
@@ -111,7 +126,7 @@ class PretrainedModel(ModelHubMixin):
         kind = type(self).__name__
         package = self._hub_mixin_info.model_card_data.library_name
         parameters: Any = getattr(self, "parameters", tuple)()
-        settings = "\n".join(f"| `{name}` | `{value}` |" for name, value in self.config.items())
+        settings = "\n".join(f"| `{name}` | `{value}` |" for name, value in self.card_settings().items())
         return "\n".join(
             [
                 f"# {kind}",
@@ -145,7 +160,7 @@ def write_pretrained(model: Any, directory: Path) -> None:
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()}
     with atomic_path(directory / WEIGHTS) as scratch:
         save_file(tensors, scratch, metadata={"format": "pt"})
-    atomic_write(directory / CONFIG, json.dumps(model.config, indent=2, sort_keys=True) + "\n")
+    atomic_write(directory / CONFIG, json.dumps(model.hub_config(), indent=2, sort_keys=True) + "\n")
 
 
 def read_pretrained(kind: Any, config_path: Path, weights_path: Path, name: str) -> Any:
@@ -162,7 +177,7 @@ def read_pretrained(kind: Any, config_path: Path, weights_path: Path, name: str)
         reason = "missing" if not weights_path.exists() else "damaged"
         raise CheckpointError(f"{name}/{WEIGHTS}: {reason}; weights are read from safetensors only") from err
     try:
-        model = kind(**config)
+        model = kind.from_hub_config(config)
     except TypeError as err:
         raise CheckpointError(f"{name}/{CONFIG}: not settings of {kind.__name__}: {err}") from err
     _require_same(model.state_dict(), tensors, name)

@@ -21,7 +21,8 @@ from cmcgns.downstream.config import FinetuneConfig
 from cmcgns.downstream.finetune import finetune, load_finetuned, training_films
 from cmcgns.downstream.losses import segmentation_loss
 from cmcgns.downstream.models import build_downstream
-from cmcgns.downstream.task import FinetuneTask, score_side
+from cmcgns.downstream.scores import paired_difference, predict_side, score_rows, score_side
+from cmcgns.downstream.task import FinetuneTask
 from cmcgns.model import CMCGNS
 from cmcgns.synth.planted import planted_dataset
 from cmcgns.synth.write import write_synthetic

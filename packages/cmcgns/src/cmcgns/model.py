@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
+from pydantic import ValidationError
 from torch import Tensor, nn
 
-from ._shared.errors import DataError
+from ._shared.config import flatten
+from ._shared.errors import CheckpointError, DataError
+from ._shared.hub import PretrainedModel
 from .config import ModelConfig
 from .layers import CrossModalAttention, ReportPooling, Temperature, projection, sentence_means
 from .ragged import Ragged
@@ -43,7 +46,9 @@ class TextFeatures(NamedTuple):
     sentences: Ragged
 
 
-class CMCGNS(nn.Module):
+class CMCGNS(  # type: ignore[call-arg]  # the mixin takes these; mypy sees it as object
+    PretrainedModel, nn.Module, library_name="cmcgns", tags=["chest-x-ray", "zero-shot-image-classification"]
+):
     """Image and report encoder of CM-CGNS (arXiv 2506.11674), for pretraining and for use.
 
     Both towers end in a linear map to D dimensions and unit length, for the whole (`pooled`) and for the parts
@@ -89,7 +94,7 @@ class CMCGNS(nn.Module):
         Args:
             side_px: side of the input.
             dim: width D.
-            image: tiny-vit or tiny-resnet.
+            image: tiny-vit, tiny-resnet or tiny-convmixer.
             text: fields of `TextConfig` beside the tiny backbone.
         """
         config = {
@@ -157,3 +162,36 @@ class CMCGNS(nn.Module):
         kept = self.config.model_dump(mode="json")
         kept["text"]["backbone"] = kept["text"]["backbone"].replace("\\", "/").rpartition("/")[2]  # no folders
         return {"package": "cmcgns", "format": 1, "model": kept, "text": self.text.to_json()}
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any], source: str = "config.json") -> Self:
+        """The model of what `to_json` gave, its weights still random.
+
+        Args:
+            stored: the configuration.
+            source: what a message calls its folder.
+
+        Raises:
+            CheckpointError: it is no configuration of this package, or damaged.
+        """
+        if stored.get("package") != "cmcgns" or "model" not in stored or "text" not in stored:
+            raise CheckpointError(f"{source}: not a cmcgns model; give a run directory or a model directory")
+        try:
+            return cls(ModelConfig.model_validate(stored["model"]), stored["text"])
+        except (ValidationError, KeyError, TypeError) as err:
+            raise CheckpointError(
+                f"{source}/config.json: damaged ({type(err).__name__}); save the model again"
+            ) from err
+
+    def hub_config(self) -> dict[str, Any]:
+        """What `save_pretrained` writes as `config.json`, as `cmcgns.save` does."""
+        return self.to_json()
+
+    @classmethod
+    def from_hub_config(cls, config: dict[str, Any]) -> Self:
+        """What `from_pretrained` builds."""
+        return cls.from_json(config)
+
+    def card_settings(self) -> dict[str, Any]:
+        """Towers, width and attention; not the tokenizer."""
+        return dict(flatten(self.to_json()["model"]))

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-from pydantic import ValidationError
 
 from ._shared.checkpoints import load_model, load_strict, save_model
 from ._shared.engine.device import resolve_device
 from ._shared.errors import CheckpointError
-from .config import ModelConfig
 from .model import CMCGNS
 
+HUB = "hub:"  # before the name of a repository
 PREFIX = "model."  # of the encoder's tensors in the weights of a training run
 
 
@@ -20,7 +17,8 @@ def load(path: str | Path, *, device: str = "auto") -> CMCGNS:
     """Load a pretrained model, in eval mode.
 
     Args:
-        path: a directory of `save`, or a run directory of `pretrain` (its last weights, of stage II if it has them).
+        path: a directory of `save` or of `CMCGNS.save_pretrained`, a run directory of `pretrain` (its last weights, of
+            stage II if it has them), or `hub:owner/name`, a repository of the Hugging Face hub.
         device: "auto", "cpu", "cuda", ...
 
     Raises:
@@ -28,28 +26,16 @@ def load(path: str | Path, *, device: str = "auto") -> CMCGNS:
         ResourceError: the device does not exist.
     """
     where = resolve_device(device)
+    if str(path).startswith(HUB):
+        return CMCGNS.from_pretrained(str(path).removeprefix(HUB)).to(where)
     folder = model_directory(Path(path))
+    if (folder / "config.json").is_file() and not (folder / "sums.json").exists():  # of save_pretrained
+        return CMCGNS.from_pretrained(folder).to(where)
     tensors, stored = load_model(folder)
-    model = rebuild(stored, folder.name)
+    model = CMCGNS.from_json(stored, folder.name)
     own = {name.removeprefix(PREFIX): value for name, value in tensors.items() if name.startswith(PREFIX)}
     load_strict(model, own or tensors, folder.name)
     return model.eval().to(where)
-
-
-def rebuild(stored: dict[str, Any], source: str) -> CMCGNS:
-    """The model of a stored configuration, its weights still random.
-
-    Raises:
-        CheckpointError: it is no configuration of this package.
-    """
-    if stored.get("package") != "cmcgns" or "model" not in stored or "text" not in stored:
-        raise CheckpointError(f"{source}: not a cmcgns model; give a run directory or a model directory")
-    try:
-        return CMCGNS(ModelConfig.model_validate(stored["model"]), stored["text"])
-    except (ValidationError, KeyError, TypeError) as err:
-        raise CheckpointError(
-            f"{source}/config.json: damaged ({type(err).__name__}); save the model again"
-        ) from err
 
 
 def save(model: CMCGNS, directory: Path) -> None:

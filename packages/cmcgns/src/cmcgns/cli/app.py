@@ -15,7 +15,9 @@ app = make_app(
 )
 app.add_typer(assets_app("cmcgns"), name="assets")
 
-ModelOption = Annotated[Path, typer.Option("--model", metavar="DIR", help="A run directory or a model directory.")]
+ModelOption = Annotated[
+    Path, typer.Option("--model", metavar="DIR", help="A run directory, a model directory, or hub:owner/name.")
+]
 MinutesOption = Annotated[float | None, typer.Option("--max-minutes", min=0, help="Stop after this many minutes.")]
 AllowOption = Annotated[
     bool, typer.Option("--allow", metavar="", help="Continue although settings or data changed.")

@@ -20,7 +20,7 @@ from .._shared.cli import (
     command,
     emit,
 )
-from .app import MinutesOption, app
+from .app import MinutesOption, ModelOption, app
 from .data import DataArgument, ImageColumnOption, PatientColumnOption, TextColumnOption
 
 
@@ -34,7 +34,7 @@ from .data import DataArgument, ImageColumnOption, PatientColumnOption, TextColu
 )
 def finetune_command(
     data: DataArgument,
-    model: Annotated[Path, typer.Option("--model", metavar="DIR", help="A run directory or a model directory.")],
+    model: ModelOption,
     run_dir: RunDirOption,
     job: Annotated[
         Literal["classification", "detection", "segmentation"], typer.Option("--job", help="What is learned.")

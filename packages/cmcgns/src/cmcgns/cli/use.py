@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from .._shared.cli import DebugOption, DeviceOption, JsonOption, QuietOption, SeedOption, command, emit
-from .app import app
+from .app import ModelOption, app
 from .data import (
     DataArgument,
     FormatOption,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 EncoderOption = Annotated[
     str,
-    typer.Option("--model", metavar="DIR", help="A run directory, a model directory, or foreign:KIND:PATH."),
+    typer.Option("--model", metavar="DIR", help="A run or model directory, hub:owner/name, or foreign:KIND:PATH."),
 ]
 SideOption = Annotated[
     Literal["train", "validation", "test"], typer.Option("--side", help="Side of the split that is measured.")
@@ -450,7 +450,7 @@ def search_command(
 )
 def export_command(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the ONNX files.")],
-    model: Annotated[Path, typer.Option("--model", metavar="DIR", help="A run directory or a model directory.")],
+    model: ModelOption,
     max_sentences: Annotated[
         int, typer.Option("--max-sentences", min=1, help="Largest number of sentences of a report.")
     ] = 32,

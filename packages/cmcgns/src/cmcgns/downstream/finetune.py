@@ -20,10 +20,11 @@ from ..data.config import open_data
 from ..data.pairs import Pair, PairDataset
 from ..data.splits import fraction_of
 from ..model import CMCGNS
-from ..weights import load, rebuild
+from ..weights import load
 from .config import FinetuneConfig
-from .models import build_downstream
-from .task import FinetuneTask, Model, score_side, usable
+from .models import Model, build_downstream
+from .scores import score_side
+from .task import FinetuneTask, usable
 
 RESULT = "metrics.json"
 MUTABLE = ("train.max_minutes", "train.workers", "train.log_every", "train.keep")
@@ -111,7 +112,7 @@ def load_finetuned(path: Path, *, device: str = "auto") -> tuple[Model, Finetune
         raise CheckpointError(f"{path.name}: not a fine-tuned model; give the run directory of `cmcgns finetune`")
     config = FinetuneConfig.model_validate(stored["finetune"])
     names = tuple(stored["findings"])
-    module = build_downstream(rebuild(stored, folder.name).image, config, len(names))
+    module = build_downstream(CMCGNS.from_json(stored, folder.name).image, config, len(names))
     load_strict(module, tensors, folder.name)
     return module.eval().to(resolve_device(device)), config, names
 
@@ -147,7 +148,7 @@ def _sized(config: FinetuneConfig, model: CMCGNS) -> FinetuneConfig:
 def _module(config: FinetuneConfig, pretrained: CMCGNS, classes: int, random_weights: bool) -> Model:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.train.seed)
-        source = rebuild(pretrained.to_json(), "model")
+        source = CMCGNS.from_json(pretrained.to_json(), "model")
         if not random_weights:
             source.load_state_dict(pretrained.state_dict())
         return build_downstream(source.image, config, classes)

@@ -82,7 +82,10 @@ class Detector(nn.Module):
         return self.detector.detect(images)
 
 
-def build_downstream(tower: ImageTower, config: FinetuneConfig, classes: int) -> Classifier | Segmenter | Detector:
+Model = Classifier | Segmenter | Detector
+
+
+def build_downstream(tower: ImageTower, config: FinetuneConfig, classes: int) -> Model:
     """The module of a job, head weights from torch's generator.
 
     Args:

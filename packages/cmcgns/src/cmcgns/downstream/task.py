@@ -1,4 +1,4 @@
-"""What the shared loop needs to know about fine-tuning; and the metrics of a side."""
+"""What the shared loop needs to know about fine-tuning."""
 
 from __future__ import annotations
 
@@ -13,17 +13,13 @@ from torch import Tensor, nn
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import affine
 
-from .._shared.metrics.statistics import patient_bootstrap
 from ..data.pairs import ABSENT, PRESENT, Pair, PairDataset
 from ..data.pixels import read_pair_mask, read_pixels
-from ..metrics.detection import RSNA_THRESHOLDS, Detections, ImageMatches, match_image, pooled_precision
-from ..metrics.segmentation import mean_dice
 from ..transforms import Frame, boxes_in_frame, film_tensor, mask_tensor
-from ..zeroshot import macro_auroc
 from .config import FinetuneConfig
-from .models import Batch, Classifier, Detector, Segmenter
+from .models import Batch, Model
+from .scores import score_side
 
-Model = Classifier | Segmenter | Detector
 METRIC = {"classification": "auroc", "detection": "map", "segmentation": "dice"}
 ROTATE_DEGREES, ZOOM = 10.0, 0.1  # of the protocol's segmentation training, half of the films
 
@@ -114,91 +110,6 @@ def reference_boxes(
                 boxes.append([v * frame.side_px for v in moved])
                 kinds.append(names.index(region.label))
     return np.array(boxes, np.float32).reshape(-1, 4), np.array(kinds, np.int64)
-
-
-@torch.no_grad()
-def score_side(model: Model, task: FinetuneTask, pairs: Sequence[Pair], *, resamples: int = 0) -> dict[str, Any]:
-    """The job's metric over films: macro AUROC, mAP (IoU 0.40 to 0.75) or mean Dice.
-
-    Every film counts. With `resamples` a patient bootstrap interval is added.
-
-    Returns:
-        "value", "n", and "low" and "high" where asked; for Dice also "empty" and "false_alarms", per class for mAP.
-    """
-    device = next(model.parameters()).device
-    model.eval()
-    rows: list[Any] = []
-    for start in range(0, len(pairs), 16):
-        part = pairs[start : start + 16]
-        batch = task.collate(part, [None] * len(part))
-        images = batch["image"].to(device)
-        if isinstance(model, Classifier):
-            rows += list(
-                zip(model.logits(images).cpu().double().numpy(), batch["labels"].double().numpy(), strict=True)
-            )
-        elif isinstance(model, Segmenter):
-            found = (model.logits(images)[:, 0] > 0).cpu().numpy()
-            rows += list(zip(found, batch["mask"][:, 0].numpy() > 0.5, strict=True))
-        else:
-            rows += list(zip(model.detect(images), batch["boxes"], batch["kinds"], strict=True))
-    patients = [pair.patient_id for pair in pairs]
-    if isinstance(model, Classifier):
-        return _auroc(rows, patients, resamples)
-    if isinstance(model, Segmenter):
-        return _dice(rows, patients, resamples, task.config.empty)
-    return _map(rows, patients, resamples, task.names)
-
-
-def _auroc(rows: list[Any], patients: list[str], resamples: int) -> dict[str, Any]:
-    scores, labels = (np.array([row[i] for row in rows]) for i in (0, 1))
-    value, low, high = macro_auroc(labels, scores, patients, resamples=max(resamples, 20))
-    result = {"metric": "macro AUROC", "value": value, "n": len(rows)}
-    return {**result, "low": low, "high": high} if resamples else result
-
-
-def _dice(rows: list[Any], patients: list[str], resamples: int, empty: Any) -> dict[str, Any]:
-    scores = mean_dice([r[0] for r in rows], [r[1] for r in rows], empty=empty)
-    counted = ~np.isnan(scores.values)
-    result: dict[str, Any] = {"metric": f"mean Dice per film, films without finding {empty}", "value": scores.mean}
-    result |= {"n": int(counted.sum()), "empty": scores.empty_references, "false_alarms": scores.false_alarms}
-    if resamples and counted.any():
-        kept = [p for p, c in zip(patients, counted, strict=True) if c]
-        interval = patient_bootstrap(scores.values[counted], kept, n_resamples=resamples)
-        result |= {"low": interval.low, "high": interval.high}
-    return result
-
-
-def _map(rows: list[Any], patients: list[str], resamples: int, names: Sequence[str]) -> dict[str, Any]:
-    matched = [[_matched(rows, kind, iou) for iou in RSNA_THRESHOLDS] for kind in range(len(names))]
-
-    def of_label(kind: int, places: NDArray[np.int64]) -> float:
-        return float(np.mean([pooled_precision([m[i] for i in places]) for m in matched[kind]]))
-
-    def mean(places: NDArray[Any]) -> float:
-        values = [of_label(kind, places.astype(np.int64)) for kind in range(len(names))]
-        defined = [value for value in values if value == value]
-        return float(np.mean(defined)) if defined else nan
-
-    everything = np.arange(len(rows))
-    metric = f"mAP, IoU {RSNA_THRESHOLDS[0]:.2f} to {RSNA_THRESHOLDS[-1]:.2f}"
-    result: dict[str, Any] = {"metric": metric, "value": mean(everything), "n": len(rows)}
-    result["by_label"] = {name: of_label(kind, everything) for kind, name in enumerate(names)}
-    if resamples:
-        interval = patient_bootstrap(
-            everything.astype(float), patients, statistic=mean, n_resamples=resamples, drop_undefined=True
-        )
-        result |= {"low": interval.low, "high": interval.high}
-    return result
-
-
-def _matched(rows: list[Any], kind: int, iou: float) -> list[ImageMatches]:
-    """Right and wrong boxes of one finding, per film."""
-    matches = []
-    for found, boxes, kinds in rows:
-        mine = found["labels"] == kind
-        chosen = (found[key][mine].double().cpu().numpy() for key in ("boxes", "scores"))
-        matches.append(match_image(Detections(*chosen), boxes[kinds == kind].double().numpy(), iou))
-    return matches
 
 
 def _turn(image: Tensor, mask: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
