@@ -12,7 +12,7 @@ FLAGS = {
     | DATA
     | {"--pred", "--run-dir", "--to", "--from", "--metric", "--region", "--published", "--limit", "--pattern"}
     | {"--weights-dir", "--test-random-weights", "--device", "--seed", "--resume", "--quiet"},
-    "run": TALK | DATA | {"--out", "--command", "--seed", "--resume", "--quiet"},
+    "run": TALK | DATA | {"--out", "--command", "--compose", "--seed", "--resume", "--quiet"},
     "prepare": TALK
     | {"--size", "--recipe", "--parse-scheme", "--estimate", "--pose-model", "--pairs", "--split", "--folder"}
     | {"--workers", "--allow", "--resume", "--quiet"},

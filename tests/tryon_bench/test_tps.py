@@ -16,13 +16,13 @@ AFFINE = np.array([[1.1, 0.2], [-0.3, 0.9]])
 def test_an_affine_map_is_reproduced_and_bends_nothing() -> None:
     spline = fit_tps(POINTS, POINTS @ AFFINE + [0.1, -0.2])
     where = RNG.uniform(-1, 2, (100, 2))
-    np.testing.assert_allclose(spline(where), where @ AFFINE + [0.1, -0.2], atol=1e-8)
+    np.testing.assert_allclose(spline(where), where @ AFFINE + [0.1, -0.2], rtol=0, atol=1e-8)
     assert spline.bending_energy == pytest.approx(0, abs=1e-10)
 
 
 def test_without_regularisation_points_go_where_they_should() -> None:
     targets = POINTS + RNG.normal(0, 0.05, POINTS.shape)
-    np.testing.assert_allclose(fit_tps(POINTS, targets)(POINTS), targets, atol=1e-9)
+    np.testing.assert_allclose(fit_tps(POINTS, targets)(POINTS), targets, rtol=0, atol=1e-12)
 
 
 def test_much_regularisation_gives_the_best_affine_map() -> None:
@@ -32,6 +32,15 @@ def test_much_regularisation_gives_the_best_affine_map() -> None:
     best, *_ = np.linalg.lstsq(design, targets, rcond=None)
     np.testing.assert_allclose(stiff(POINTS), design @ best, atol=1e-4)
     assert stiff.bending_energy < fit_tps(POINTS, targets).bending_energy
+
+
+def test_a_point_that_is_trusted_less_is_met_less_closely() -> None:
+    targets = POINTS + RNG.normal(0, 0.05, POINTS.shape)
+    trust = np.full(25, 1e-6)
+    trust[7] = 10.0
+    missed = np.linalg.norm(fit_tps(POINTS, targets, trust)(POINTS) - targets, axis=1)
+    assert missed.argmax() == 7
+    assert np.delete(missed, 7).max() < 1e-3 < missed[7]
 
 
 def test_the_coarse_grid_is_close_to_the_exact_map() -> None:

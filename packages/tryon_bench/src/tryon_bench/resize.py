@@ -52,6 +52,16 @@ def resize_mask(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bo
     return np.asarray(cover) >= 0.5
 
 
+def resize_floats(plane: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Resize a plane of real numbers, bicubic with antialias, without rounding or clipping: maps and distances."""
+    if plane.shape == size:
+        return plane.astype(np.float32)
+    from PIL import Image
+
+    image = Image.fromarray(np.ascontiguousarray(plane, dtype=np.float32))
+    return np.asarray(image.resize(size[::-1], Image.Resampling.BICUBIC))
+
+
 def resize_for_inception(image: NDArray[np.uint8], kind: InceptionResizer, side: int = 299) -> NDArray[np.float32]:
     """Resize an image to the square that Inception takes, as one of the FID programs does it.
 

@@ -39,7 +39,7 @@ class ThinPlateSpline:
         return float(np.trace(self.weights.T @ kernel @ self.weights))
 
 
-def fit_tps(targets: Points, sources: Points, regularisation: float = 0.0) -> ThinPlateSpline:
+def fit_tps(targets: Points, sources: Points, regularisation: float | Points = 0.0) -> ThinPlateSpline:
     """The spline that maps `targets` to `sources`: a backward map, so that an image is sampled at f(target pixel).
 
     Solves [K + lambda I, P; P^T, 0] [w; a] = [sources; 0] with K_ij = U(|p_i - p_j|) and P = [1 x y]. Points that are
@@ -48,7 +48,8 @@ def fit_tps(targets: Points, sources: Points, regularisation: float = 0.0) -> Th
     Args:
         targets: (n, 2) points p_i, n >= 3, not on one line; of order 1, which is what `regularisation` is scaled for.
         sources: (n, 2) where they go.
-        regularisation: lambda; 0 interpolates, large values tend to the best affine map.
+        regularisation: lambda; 0 interpolates, large values tend to the best affine map. An array (n,) says point by
+            point how little it is trusted.
 
     Raises:
         DataError: too few points, points on one line, or two equal ones.
@@ -63,7 +64,7 @@ def fit_tps(targets: Points, sources: Points, regularisation: float = 0.0) -> Th
         raise DataError(f"spline: expected two arrays (n, 2) with n >= 3, got {targets.shape} and {sources.shape}")
     n = len(targets)
     system = np.zeros((n + 3, n + 3))
-    system[:n, :n] = _kernel(targets, targets) + regularisation * np.eye(n)
+    system[:n, :n] = _kernel(targets, targets) + np.diag(np.broadcast_to(regularisation, n))
     system[:n, n:] = _with_one(targets)
     system[n:, :n] = system[:n, n:].T
     if np.linalg.matrix_rank(system[:n, n:]) < 3 or len(np.unique(targets, axis=0)) < n:

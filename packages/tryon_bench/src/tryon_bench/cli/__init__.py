@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import data, diffusing, evaluation, explaining, preparing  # each registers its commands
+from . import data, diffusing, evaluation, explaining, methods, preparing  # each registers its commands
 from .app import app
 
-__all__ = ["app", "data", "diffusing", "evaluation", "explaining", "preparing"]
+__all__ = ["app", "data", "diffusing", "evaluation", "explaining", "methods", "preparing"]

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from .._shared.assets_cli import assets_app
-from .._shared.cli import DebugOption, JsonOption, QuietOption, ResumeOption, SeedOption, command, emit
+from .._shared.cli import DebugOption, JsonOption, SeedOption, command, emit
 from .app import (
     AllowMissingOption,
     DataArgument,
@@ -256,55 +256,3 @@ def registry_command(
         )
         text += f"\n{plot}{slope}"
     emit({"table": table, "rows": rows}, as_json, text)
-
-
-@command(
-    app,
-    "run",
-    examples=[
-        "tryon-bench run tps_contour DATA --out runs/tps --setting unpaired",
-        "tryon-bench run command DATA --out runs/photos --command 'cp {person} {out}'",
-    ],
-)
-def run_command(
-    method: Annotated[
-        str, typer.Argument(metavar="METHOD", help="identity, mean_fill, copy_paste, tps_contour, or command.")
-    ],
-    data: DataArgument,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the results go, as PNG.")],
-    command_line: Annotated[
-        str | None, typer.Option("--command", metavar="TEXT", help="Your program, with {person} {garment} {out}.")
-    ] = None,
-    setting: SettingOption = "paired",
-    fmt: FormatOption = "auto",
-    pairs: PairsOption = None,
-    split: SplitOption = "test",
-    scheme: SchemeOption = None,
-    folder: FolderOption = None,
-    seed: SeedOption = None,
-    resume: ResumeOption = False,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-    debug: DebugOption = False,
-) -> None:
-    """Dress everybody of a data set with a method that runs here, or with a program of your own."""
-    from ..data.open import open_dataset
-    from ..methods.external import chosen_method
-    from ..methods.run import run_method
-
-    chosen = chosen_method(method, command_line)
-    dataset = open_dataset(
-        data, fmt, setting, pairs, split=split, parse_scheme=scheme, folders=role_folders(folder)
-    )
-    made = run_method(chosen, dataset, out, seed=seed or 0, resume=resume, quiet=quiet)
-    emit(
-        {
-            "method": chosen.id,
-            "version": chosen.version,
-            "out": str(out),
-            "made": made,
-            "pairs": len(dataset.samples),
-        },
-        as_json,
-        f"{made} results made, {len(dataset.samples)} pairs in {out}",
-    )

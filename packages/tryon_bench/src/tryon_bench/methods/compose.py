@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from .._shared.errors import DataError
+from ..poisson import poisson_blend
+from ..pyramid import blend_pyramids
+from ..tps import sample
 from .interface import Conditions, Image, Mask
+
+Compose = Literal["paste", "feather", "poisson", "poisson_mixed", "pyramid"]
+_FEATHER = 0.01  # of the height: over which a feathered garment fades in
+_COARSEST = 32  # px of the shorter side at the pyramid's top
 
 
 def without_garment(person: Image, conditions: Conditions) -> Image:
@@ -18,17 +28,60 @@ def without_garment(person: Image, conditions: Conditions) -> Image:
     source = ~conditions.repaint & ~conditions.keep  # neither hair nor trousers are spread
     if not source.any():
         raise DataError(f"{conditions.pair_id}: everything may be repainted; is the agnostic mask inverted?")
-    rows, columns = distance_transform_edt(~source, return_distances=False, return_indices=True)
-    return np.where(conditions.hole[..., None], person[rows, columns], person)
+    return np.where(conditions.hole[..., None], _nearest(person, source), person)
 
 
-def laid_over(base: Image, garment: Image, cover: Mask, conditions: Conditions) -> Image:
-    """A warped garment over a picture, below what is kept.
+def composed(
+    person: Image, garment: Image, where: NDArray[np.float64], conditions: Conditions, compose: Compose = "paste"
+) -> Image:
+    """Sample the garment at a backward map and lay it over the person without her garment, below what is kept.
+
+    | compose | how the warped garment meets its surroundings |
+    |---|---|
+    | paste | hard edges |
+    | feather | fades in over 1 % of the height, inwards |
+    | poisson | its gradients only: it takes the light of what is around it, and its colours bleed where that differs |
+    | poisson_mixed | the same, and stronger edges of what is below show through |
+    | pyramid | Laplacian pyramids (Burt and Adelson 1983): coarse structures fade over a longer way than fine |
 
     Args:
-        base: (H, W, 3).
-        garment: (H, W, 3), warped.
-        cover: (H, W), where the warped garment is.
+        person: (H, W, 3).
+        garment: (h, w, 3).
+        where: (H, W, 2), x and y in 0..1 of the garment's photo.
         conditions: say what may change and what is kept.
+        compose: see the table.
+
+    Returns:
+        (H, W, 3) uint8; the photo outside of the hole.
     """
-    return np.where((cover & conditions.hole)[..., None], garment, base)
+    warped = sample(garment, where, 255)
+    cover = sample(conditions.garment_mask.astype(np.uint8) * 255, where, 0) >= 128
+    base = without_garment(person, conditions)
+    if not (cover & conditions.hole).any():
+        return base
+    # beyond its edge a garment has no colour of its own, and the shop's white must not come in
+    blended = _blended(_nearest(warped, cover), base, cover, conditions, compose)
+    return np.where(conditions.hole[..., None], blended, person)
+
+
+def _blended(garment: Image, base: Image, cover: Mask, conditions: Conditions, compose: Compose) -> Image:
+    """The blend; under what is put back the garment goes on, so that it neither fades nor takes colour there."""
+    solid = cover | conditions.keep
+    if compose == "paste":
+        return np.where(cover[..., None], garment, base)
+    if compose == "feather":
+        return _mixed(garment, base, (distance_transform_edt(solid) / (_FEATHER * len(base))).clip(0, 1))
+    if compose == "pyramid":
+        return blend_pyramids(garment, base, solid, max(1, int(np.log2(min(solid.shape) / _COARSEST))))
+    below = np.where(conditions.keep[..., None], garment, base)
+    return poisson_blend(garment, below, cover & conditions.hole, mixed=compose == "poisson_mixed")
+
+
+def _mixed(front: Image, back: Image, share: NDArray[np.float64]) -> Image:
+    return (front * share[..., None] + back * (1 - share[..., None])).round().astype(np.uint8)
+
+
+def _nearest(image: Image, source: Mask) -> Image:
+    """Every pixel in the colour of the nearest one of `source`."""
+    rows, columns = distance_transform_edt(~source, return_distances=False, return_indices=True)
+    return image[rows, columns]

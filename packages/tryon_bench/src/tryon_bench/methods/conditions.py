@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 from scipy.ndimage import binary_fill_holes
@@ -55,7 +56,16 @@ def conditions_of(sample: Sample, person: Image, garment: Image, seed: int) -> C
         None if sample.keypoints is None else read_keypoints(sample.keypoints, size),
         _pair_seed(seed, sample.pair_id),
         {role: path for role in OPTIONAL_ROLES if (path := getattr(sample, role)) is not None},
+        sample.reference if sample.setting == "paired" else None,
+        _known_warp(sample),
     )
+
+
+def _known_warp(sample: Sample) -> Path | None:
+    """`warp_gt/<person>.npz` beside the layout's folders, which `tryon-bench synth` writes."""
+    name = f"{sample.pair_id.partition('__')[0]}.npz"
+    places = (folder / "warp_gt" / name for folder in list(sample.person.parents)[1:4])
+    return next((path for path in places if path.is_file()), None)
 
 
 def _garment_mask(sample: Sample, garment: Image) -> Mask:

@@ -11,8 +11,7 @@ from scipy.spatial import cKDTree
 from .._shared.errors import DataError
 from ..metrics.regions import grown, shrunk
 from ..tps import ThinPlateSpline, dense_map, fit_tps
-from .baselines import paste_warped
-from .catalogue import registered
+from .catalogue import registered_warp
 from .interface import Conditions, Image, Mask
 
 Points = NDArray[np.float64]
@@ -27,12 +26,15 @@ _ARM = 0.03  # of the height: half the width of an arm
 _STEP = 8  # px of the dense map's grid
 
 
-@registered("tps_contour")
-def tps_contour(person: Image, garment: Image, conditions: Conditions) -> Image:
-    """Match the outlines of garment and target, fit a regularised spline, paste."""
-    size = (person.shape[0], person.shape[1])
-    step = _STEP if min(size) >= 16 * _STEP else 1
-    return paste_warped(person, garment, dense_map(contour_spline(conditions), size, step), conditions)
+@registered_warp("tps_contour")
+def tps_contour(person: Image, garment: Image, conditions: Conditions) -> NDArray[np.float64]:
+    """Match the outlines of garment and target and fit a regularised spline."""
+    return spline_map(contour_spline(conditions), (person.shape[0], person.shape[1]))
+
+
+def spline_map(spline: ThinPlateSpline, size: tuple[int, int]) -> NDArray[np.float64]:
+    """A spline at every pixel; of large pictures on every eighth, with cubic interpolation between."""
+    return dense_map(spline, size, _STEP if min(size) >= 16 * _STEP else 1)
 
 
 def contour_spline(conditions: Conditions) -> ThinPlateSpline:
@@ -80,6 +82,21 @@ def outline(mask: Mask, count: int, pair_id: str) -> Points:
     Raises:
         DataError: nothing in the mask that has an outline.
     """
+    points = closed_outline(mask, pair_id)
+    top, right, left = corner_indices(points)
+    points = np.roll(points, -top, axis=0)
+    cuts = [0, (right - top) % len(points), (left - top) % len(points), len(points)]
+    closed = np.concatenate([points, points[:1]])
+    stretches = [closed[a : b + 1] for a, b in pairwise(cuts)]
+    return np.concatenate([_spaced(stretch, count // 3) for stretch in stretches])
+
+
+def closed_outline(mask: Mask, pair_id: str) -> Points:
+    """The outline of a mask's largest part as it is traced, clockwise as seen, (n, 2) x and y in 0..1.
+
+    Raises:
+        DataError: nothing in the mask that has an outline.
+    """
     from skimage.measure import find_contours
 
     contours = find_contours(np.pad(mask, 1).astype(float), 0.5)
@@ -89,18 +106,11 @@ def outline(mask: Mask, count: int, pair_id: str) -> Points:
     rows, columns = longest[:-1].T  # closed: the last point is the first
     # find_contours counts pixel centres, and the mask was padded by one
     points = np.stack([(columns - 0.5) / mask.shape[1], (rows - 0.5) / mask.shape[0]], axis=1)
-    if _signed_area(points) < 0:
-        points = points[::-1]
-    anchors = _anchors(points)
-    points = np.roll(points, -anchors[0], axis=0)
-    cuts = [0, *((anchor - anchors[0]) % len(points) for anchor in anchors[1:]), len(points)]
-    closed = np.concatenate([points, points[:1]])
-    stretches = [closed[a : b + 1] for a, b in pairwise(cuts)]
-    return np.concatenate([_spaced(stretch, count // 3) for stretch in stretches])
+    return points if _signed_area(points) >= 0 else points[::-1]
 
 
-def _anchors(points: Points) -> tuple[int, int, int]:
-    """Indices of the top of the middle, and of the lower right and lower left corners."""
+def corner_indices(points: Points) -> tuple[int, int, int]:
+    """Indices of the top of the middle and of the lower right and lower left corners, in this order clockwise."""
     middle = (points[:, 0].min() + points[:, 0].max()) / 2
     upper = points[:, 1] < (points[:, 1].min() + points[:, 1].max()) / 2
     top = int(np.argmin(np.abs(points[:, 0] - middle) + np.where(upper, 0, np.inf)))

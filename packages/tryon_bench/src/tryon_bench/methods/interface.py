@@ -29,6 +29,8 @@ class Conditions:
         keypoints: (18, 3) COCO-18, NaN where missing; None without keypoints.
         seed: of this pair, from the run's seed and the pair's name, so that order and batches change nothing.
         files: role -> file, for programs that read them themselves.
+        reference: the answer, in the paired setting; for `oracle` only.
+        known_warp: file of the spline that dressed a synthetic person; for `oracle_warp` and for end-point errors.
     """
 
     pair_id: str
@@ -41,6 +43,8 @@ class Conditions:
     keypoints: NDArray[np.float64] | None
     seed: int
     files: dict[str, Path]
+    reference: Path | None = None
+    known_warp: Path | None = None
 
     @property
     def hole(self) -> Mask:

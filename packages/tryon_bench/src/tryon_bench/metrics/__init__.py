@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from .structural import ms_ssim as ms_ssim
     from .structural import ssim as ssim
     from .structural import ssim_map as ssim_map
+    from .warps import end_point_error as end_point_error
 
 # No module may carry the name of a function, or importing it would replace the function.
 _HOME = {
     "cmmd": "kernels",
     "colour_difference": "pixels",
+    "end_point_error": "warps",
     "frechet_distance": "frechet",
     "frechet_from_moments": "frechet",
     "inception_score": "classifier",
