@@ -53,27 +53,31 @@ def composed(
 
     Returns:
         (H, W, 3) uint8; the photo outside of the hole.
+
+    Raises:
+        DataError: the garment's mask is empty, or there is no background to fill the hole with.
     """
-    warped = sample(garment, where, 255)
-    cover = sample(conditions.garment_mask.astype(np.uint8) * 255, where, 0) >= 128
+    own = conditions.garment_mask
+    if not own.any():
+        raise DataError(f"{conditions.pair_id}: the garment's mask is empty")
+    warped = sample(_nearest(garment, own), where, 255)  # the shop's white must not come in at the edges
+    cover = sample(own.astype(np.uint8) * 255, where, 0) >= 128
     base = without_garment(person, conditions)
     if not (cover & conditions.hole).any():
         return base
-    # beyond its edge a garment has no colour of its own, and the shop's white must not come in
-    blended = _blended(_nearest(warped, cover), base, cover, conditions, compose)
-    return np.where(conditions.hole[..., None], blended, person)
+    return np.where(conditions.hole[..., None], _blended(warped, base, cover, conditions, compose), person)
 
 
 def _blended(garment: Image, base: Image, cover: Mask, conditions: Conditions, compose: Compose) -> Image:
-    """The blend; under what is put back the garment goes on, so that it neither fades nor takes colour there."""
-    solid = cover | conditions.keep
+    """The blend; `cover` goes on under what is put back, so that the garment neither fades nor takes colour there."""
     if compose == "paste":
         return np.where(cover[..., None], garment, base)
+    garment = _nearest(garment, cover)  # beyond its edge it has no colour of its own
     if compose == "feather":
-        return _mixed(garment, base, (distance_transform_edt(solid) / (_FEATHER * len(base))).clip(0, 1))
+        return _mixed(garment, base, (distance_transform_edt(cover) / (_FEATHER * len(base))).clip(0, 1))
     if compose == "pyramid":
-        return blend_pyramids(garment, base, solid, max(1, int(np.log2(min(solid.shape) / _COARSEST))))
-    below = np.where(conditions.keep[..., None], garment, base)
+        return blend_pyramids(garment, base, cover, max(1, int(np.log2(min(cover.shape) / _COARSEST))))
+    below = np.where((cover & conditions.keep)[..., None], garment, base)
     return poisson_blend(garment, below, cover & conditions.hole, mixed=compose == "poisson_mixed")
 
 
