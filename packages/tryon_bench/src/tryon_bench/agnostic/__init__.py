@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .make import RECIPES, Agnostic, Recipe, make
+from .recipes import RECIPES, Agnostic, Recipe, make
 from .skeleton import draw_skeleton, heat_maps
 
 __all__ = ["RECIPES", "Agnostic", "Recipe", "draw_skeleton", "heat_maps", "make"]

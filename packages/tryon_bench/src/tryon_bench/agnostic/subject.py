@@ -67,4 +67,4 @@ def where_label(parse: NDArray[np.uint8], labels: frozenset[int]) -> Mask:
     """Where a label map holds one of some ids."""
     table = np.zeros(256, bool)
     table[list(labels)] = True
-    return table[parse]
+    return np.take(table, parse)

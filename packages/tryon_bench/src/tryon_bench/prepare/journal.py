@@ -17,7 +17,7 @@ from .._shared.errors import ConfigError
 from .._shared.files import atomic_write, os_error
 from .._shared.strict_json import to_json
 
-FILE = "prepared.jsonl"
+_LOCK = ".prepare.lock"
 
 
 class Record(FrozenModel):
@@ -38,6 +38,11 @@ class Record(FrozenModel):
     outputs: tuple[str, ...]
     recipe: str = ""
     estimated: tuple[str, ...] = ()
+
+    @property
+    def has_parse(self) -> bool:
+        """Whether the photo came with a parse."""
+        return "parse" in self.inputs
 
     @property
     def key(self) -> tuple[str, str]:
@@ -62,20 +67,6 @@ class Journal:
                 continue
             self.records[record.key] = record
 
-    @contextmanager
-    def opened(self) -> Iterator[None]:
-        """Hold the folder for this process.
-
-        Raises:
-            ConfigError: another process holds it.
-        """
-        with self._path.open("ab") as self._file:
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as err:
-                raise ConfigError(f"{self._path.parent.name}: another process prepares it; wait for it") from err
-            yield
-
     def add(self, record: Record) -> None:
         """Write one record to the disk.
 
@@ -84,10 +75,11 @@ class Journal:
         """
         self.records[record.key] = record
         try:
-            # a newline in front closes a line that a kill has torn
-            self._file.write(f"\n{to_json(record.model_dump())}".encode())
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            with self._path.open("ab") as file:
+                # a newline in front closes a line that a kill has torn
+                file.write(f"\n{to_json(record.model_dump())}".encode())
+                file.flush()
+                os.fsync(file.fileno())
         except OSError as err:
             raise os_error(err, self._path) from err
 
@@ -103,15 +95,36 @@ class Journal:
         atomic_write(self._path, "".join(f"{row}\n" for row in rows))
 
 
-def claim(path: Path, settings: Mapping[str, Any], *, resume: bool) -> None:
-    """Write the settings of a folder, or see to it that they are the same.
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder for this process; the system frees it when the process dies.
 
     Raises:
-        ConfigError: the folder holds something else, the same without `resume`, or other settings.
+        ConfigError: another process holds it.
+    """
+    with (folder / _LOCK).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as err:
+            raise ConfigError(f"{folder.name}: another process prepares it; wait for it") from err
+        yield
+
+
+def claim(path: Path, settings: Mapping[str, Any], *, resume: bool) -> None:
+    """Write the settings of a split, or see to it that they are the same.
+
+    Args:
+        path: `<name>_<split>.json` in the results' folder.
+        settings: what is written, under the key `settings`.
+        resume: whether they may be there.
+
+    Raises:
+        ConfigError: the folder holds something else than other splits, the same without `resume`, or other settings.
     """
     folder = path.parent
     if not path.exists():
-        if any(folder.iterdir()):
+        others = [path for path in folder.iterdir() if path.name != _LOCK]
+        if others and not any(folder.glob(f"{path.stem.rpartition('_')[0]}_*{path.suffix}")):
             raise ConfigError(f"{folder.name}: not empty, and no {path.name} in it; choose another folder")
         atomic_write(path, to_json(settings, indent=2) + "\n")
         return

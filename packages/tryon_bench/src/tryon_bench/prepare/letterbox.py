@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..agnostic.make import resize_labels
+from ..agnostic.recipes import resize_labels
 from ..resize import resize_mask, resize_uint8
 
 Mask = NDArray[np.bool_]

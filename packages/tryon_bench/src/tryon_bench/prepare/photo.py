@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .._shared.errors import DataError
 from .._shared.io.images import read_image, read_mask
 from ..agnostic import Agnostic, Recipe, draw_skeleton, make
-from ..agnostic.make import gray_where
+from ..agnostic.recipes import gray_where
 from ..data.densepose import part_colours, read_parts
 from ..data.keypoints import read_keypoints
 from ..data.relabel import in_vitonhd_ids

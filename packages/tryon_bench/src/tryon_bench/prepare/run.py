@@ -13,14 +13,16 @@ from .._shared.logs import progress
 from .._shared.strict_json import to_json
 from .files import OutputFolder
 from .garment import prepare_garment
-from .journal import FILE, Journal, Record, claim
+from .journal import Journal, Record, claim, locked
 from .lists import Lists, make_lists, write_lists
 from .photo import prepare_photo
 from .settings import Settings
 from .sources import Item, find_items
 from .workers import over_processes
 
-SETTINGS = "prepare.json"
+# of one split each
+SETTINGS = "prepare_{}.json"
+JOURNAL = "prepared_{}.jsonl"
 
 
 @dataclass(frozen=True)
@@ -98,16 +100,24 @@ def prepare_dataset(
     if target.resolve() == source.resolve() or source.resolve() in target.resolve().parents:
         raise ConfigError(f"{target.name}: lies in the source folder; choose a place outside of it")
     require_writable_dir(target)
-    claim(target / SETTINGS, {"settings": settings.model_dump()}, resume=resume)
-    journal = Journal(target / FILE)
-    with journal.opened():
+    with locked(target):
+        settings_file = target / SETTINGS.format(settings.split)
+        claim(settings_file, {"settings": settings.model_dump()}, resume=resume)
         _remove_unfinished(target)
+        journal = Journal(target / JOURNAL.format(settings.split))
         items = [*garments, *photos]
         done = _prepare_all(items, settings, target / settings.split, journal, workers or _cores(), quiet)
-        gone = [key for key in journal.records if key not in {(i.kind, i.stem) for i in items}]
+        gone = set(journal.records) - {(item.kind, item.stem) for item in items}
         for key in gone:
             journal.forget(key, target / settings.split)
-        return _finish(target, settings, lists, journal, done, len(gone), allow=allow)
+        result = _finish(settings_file, settings, lists, journal, done, len(gone))
+    if result.failed and not (allow and any(result.pairs.values())):
+        first = next(iter(result.failed.values()))
+        raise DataError(
+            f"{len(result.failed)} of {len(done)} files could not be prepared; the first: {first}; all reasons are in "
+            f"{settings_file.name}; repair them and go on with --resume, or leave them out with --allow"
+        )
+    return result
 
 
 def _prepare_all(
@@ -155,36 +165,23 @@ def _prepare(job: _Job) -> _Done:
 
 
 def _finish(
-    target: Path,
-    settings: Settings,
-    lists: Lists,
-    journal: Journal,
-    done: list[_Done],
-    removed: int,
-    *,
-    allow: bool,
+    settings_file: Path, settings: Settings, lists: Lists, journal: Journal, done: list[_Done], removed: int
 ) -> Prepared:
+    """Lists and summary of what is there now."""
     failed = {f"{d.key[0]} {d.key[1]}": d.problem for d in done if d.record is None}
-    counts = write_lists(target, settings.split, lists, set(journal.records))
-    estimated = sum(r.kind == "photo" and r.recipe != settings.recipe for r in journal.records.values())
-    kept = sum(d.kept for d in done)
-    result = Prepared(len(done) - kept - len(failed), kept, failed, removed, counts, estimated)
+    counts = write_lists(settings_file.parent, settings.split, lists, set(journal.records))
+    without_parse = sum(r.kind == "photo" and not r.has_parse for r in journal.records.values())
     summary = {
         "settings": settings.model_dump(),
         "pairs": counts,
         "pairs_from": lists.origin,
-        "photos_without_parse": estimated,
+        "photos_without_parse": without_parse,
         "failed": failed,
     }
-    atomic_write(target / SETTINGS, to_json(summary, indent=2) + "\n")
+    atomic_write(settings_file, to_json(summary, indent=2) + "\n")
     journal.compact()
-    if failed and not (allow and any(counts.values())):
-        first = next(iter(failed.values()))
-        raise DataError(
-            f"{len(failed)} of {len(done)} files could not be prepared; the first: {first}; all reasons are in "
-            f"{SETTINGS}; repair them and go on with --resume, or leave them out with --allow"
-        )
-    return result
+    kept = sum(d.kept for d in done)
+    return Prepared(len(done) - kept - len(failed), kept, failed, removed, counts, without_parse)
 
 
 def _all_there(folder: Path, record: Record) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from .._shared.config import FrozenModel
-from ..agnostic.make import Recipe
+from ..agnostic.recipes import Recipe
 from ..data.labels import Scheme
 from ..persons.models import PoseModel
 
@@ -13,7 +13,7 @@ VERSION = 1  # of the files' content; another one is not resumed
 
 
 class Settings(FrozenModel):
-    """Settings of one preparation; they stand in `prepare.json`.
+    """Settings of one preparation; they stand in `prepare_<split>.json`.
 
     Attributes:
         recipe: of the agnostic person.

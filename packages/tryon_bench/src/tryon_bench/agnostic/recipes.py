@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from .._shared.errors import ConfigError, DataError
 from ..data.labels import CATEGORIES, NAMES, Category, Scheme
@@ -125,15 +126,13 @@ def make(
 
 def gray_where(person: NDArray[np.uint8], repaint: Mask) -> NDArray[np.uint8]:
     """The photo with gray where it is repainted."""
-    image = person.copy()
-    image[repaint] = GRAY
-    return image
+    image = Image.fromarray(person)
+    image.paste((GRAY, GRAY, GRAY), None, Image.fromarray(repaint))  # several times faster than indexing
+    return np.asarray(image)
 
 
 def resize_labels(labels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """Label ids at another size: each pixel takes the nearest one's id, no new ids appear."""
-    from PIL import Image
-
     return np.asarray(Image.fromarray(labels).resize(size[::-1], Image.Resampling.NEAREST))
 
 
