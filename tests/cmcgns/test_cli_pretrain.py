@@ -115,3 +115,18 @@ def test_data_that_are_not_there_are_an_error_of_the_data(tmp_path) -> None:
 def test_every_recipe_is_valid(name) -> None:
     config = load_config(Config, recipe_path(name))
     assert config.stage1.batch_size % (config.chunk or 1) == 0
+
+
+@pytest.mark.parametrize("name", recipes())
+def test_a_recipe_keeps_the_defaults_that_it_does_not_name(name) -> None:
+    config = load_config(Config, recipe_path(name))
+    for stage in (config.stage1, config.stage2):
+        assert stage.monitor == "recall_at_10"
+        assert stage.clip_norm == (1e9 if name == "official-like" else 1.0)
+        assert stage.weight_decay == (1e-6 if name == "official-like" else 0.05)
+
+
+def test_one_setting_of_a_stage_leaves_its_others_as_they_are() -> None:
+    changed, default = load_config(Config, sets=["stage2.epochs=3"]), Config()
+    assert changed.stage2 == default.stage2.model_copy(update={"epochs": 3})
+    assert changed.stage1 == default.stage1

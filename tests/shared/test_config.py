@@ -8,9 +8,9 @@ from typing import Literal
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
-from quartet_shared.config import FrozenModel, flatten, load_config, read_toml, to_toml
+from quartet_shared.config import FrozenModel, completed, flatten, load_config, read_toml, to_toml
 from quartet_shared.errors import ConfigError
 
 
@@ -211,3 +211,26 @@ def test_the_file_lies_over_the_base_table_by_table(tmp_path: Path) -> None:
     assert (config.optim.lr, config.optim.steps) == (0.5, 7)
     assert load_config(Config, None, ["optim.steps=9"], base=base).optim.steps == 9
     assert base == {"optim": {"lr": 0.1, "steps": 7}}
+
+
+class Stage(FrozenModel):
+    rate: float = 0.1
+    steps: int = 5
+    clip: float | None = None
+
+
+class TwoStages(FrozenModel):
+    first: Stage = Stage(rate=0.5, clip=1.0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_part(cls, values):
+        return completed(values, {"first": cls.model_fields["first"].default})
+
+
+def test_a_table_given_in_part_keeps_the_rest_of_its_fields_default():
+    settings = load_config(TwoStages, sets=["first.steps=9"])
+    assert settings.first == Stage(rate=0.5, clip=1.0, steps=9)
+    assert load_config(TwoStages).first == Stage(rate=0.5, clip=1.0)
+    with pytest.raises(ConfigError, match="first"):
+        load_config(TwoStages, sets=["first=3"])

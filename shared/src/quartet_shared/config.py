@@ -67,6 +67,29 @@ def load_config(
     return settings
 
 
+def completed(values: Any, defaults: Mapping[str, BaseModel]) -> Any:
+    """Tables that are given in part, the rest taken from a field's own default.
+
+    pydantic would take the rest from the defaults of the field's class, so that one setting given would undo all others
+    of a default such as `stage: Train = Train(lr=1e-4, clip_norm=1.0)`. For a validator of mode "before".
+
+    Args:
+        values: what is validated.
+        defaults: fields whose default is more than its class's.
+
+    Example:
+        >>> class Train(FrozenModel):
+        ...     lr: float = 0.1
+        ...     epochs: int = 1
+        >>> completed({"train": {"epochs": 3}}, {"train": Train(lr=0.5)})
+        {'train': {'lr': 0.5, 'epochs': 3}}
+    """
+    if not isinstance(values, Mapping):
+        return values
+    given = {name: values[name] for name in defaults if isinstance(values.get(name), Mapping)}
+    return {**values, **{k: {**defaults[k].model_dump(exclude_unset=True), **v} for k, v in given.items()}}
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file.
 

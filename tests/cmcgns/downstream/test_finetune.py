@@ -21,7 +21,7 @@ from cmcgns.downstream.config import FinetuneConfig
 from cmcgns.downstream.finetune import finetune, load_finetuned, training_films
 from cmcgns.downstream.losses import segmentation_loss
 from cmcgns.downstream.models import build_downstream
-from cmcgns.downstream.scores import paired_difference, predict_side, score_rows, score_side
+from cmcgns.downstream.scores import score_side
 from cmcgns.downstream.task import FinetuneTask
 from cmcgns.model import CMCGNS
 from cmcgns.synth.planted import planted_dataset
@@ -124,6 +124,14 @@ def test_balanced_segmentation_takes_as_many_films_without_finding() -> None:
     films = training_films(data(), config, ("finding",))
     shown = [p for p in films if p.mask is not None]
     assert len(films) - len(shown) == min(len(shown), sum(p.mask is None for p in data().side("train")))
+
+
+def test_a_flag_leaves_the_other_settings_of_the_training_as_they_are() -> None:
+    values = {"data": {"root": "planted"}, "job": "detection"}
+    default = FinetuneConfig.model_validate(values).train
+    assert (default.batch_size, default.lr, default.weight_decay, default.patience) == (16, 5e-4, 0.05, 10)
+    changed = FinetuneConfig.model_validate(values | {"train": {"epochs": 3}}).train
+    assert changed == default.model_copy(update={"epochs": 3})
 
 
 def test_one_percent_is_part_of_ten_percent() -> None:

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ._shared.config import FrozenModel
+from ._shared.config import FrozenModel, completed
 from ._shared.engine.config import TrainConfig
 from .data.config import DataConfig
 
@@ -15,7 +15,7 @@ from .data.config import DataConfig
 STAGE1 = TrainConfig(
     epochs=10, batch_size=64, lr=1e-4, weight_decay=0.05, warmup_steps=200, clip_norm=1.0, monitor="recall_at_10"
 )
-STAGE2 = STAGE1.model_copy(update={"epochs": 20})
+STAGE2 = TrainConfig(**STAGE1.model_dump(exclude_unset=True) | {"epochs": 20})
 
 Method = Literal["cmcgns", "convirt", "gloria", "mgca"]
 FalseNegatives = Literal["keep", "exclude", "downweight", "bml", "soft-positive"]
@@ -151,6 +151,11 @@ class Config(FrozenModel):
     stages: Literal[1, 2] = Field(2, description="1: alignment only; 2: CM-MIR after it (method cmcgns only)")
     stage1: TrainConfig = STAGE1
     stage2: TrainConfig = STAGE2
+
+    @model_validator(mode="before")
+    @classmethod
+    def _stages_given_in_part(cls, values: Any) -> Any:
+        return completed(values, {"stage1": STAGE1, "stage2": STAGE2})
 
     @model_validator(mode="before")
     @classmethod

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from .._shared.config import FrozenModel
+from .._shared.config import FrozenModel, completed
 from .._shared.engine.config import TrainConfig
 from ..data.config import DataConfig
 
@@ -18,6 +18,8 @@ HEADS: dict[Job, tuple[Head, ...]] = {
     "detection": ("fcos", "yolo"),
     "segmentation": ("unet", "setr"),
 }
+
+TRAIN = TrainConfig(epochs=50, batch_size=16, lr=5e-4, weight_decay=0.05, patience=10)
 
 
 class HeadConfig(FrozenModel):
@@ -49,7 +51,12 @@ class FinetuneConfig(FrozenModel):
     empty: Literal["undefined", "one"] = Field(
         "undefined", description="Dice of films without finding: left out and counted, or the official rule"
     )
-    train: TrainConfig = TrainConfig(epochs=50, batch_size=16, lr=5e-4, weight_decay=0.05, patience=10)
+    train: TrainConfig = TRAIN
+
+    @model_validator(mode="before")
+    @classmethod
+    def _training_given_in_part(cls, values: Any) -> Any:
+        return completed(values, {"train": TRAIN})
 
     @model_validator(mode="after")
     def _head_fits(self) -> Self:
