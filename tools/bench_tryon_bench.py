@@ -21,6 +21,7 @@ os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", HF_HUB_OFFLINE="1")
 
 import numpy as np
 import torch
+from bench_agnostic import agnostic_lines, bench_agnostic
 
 torch.set_num_threads(1)
 
@@ -40,6 +41,7 @@ def main() -> None:
             "ssim": partial(bench_ssim, folder),
             "frechet": bench_frechet,
             "memory": bench_memory,
+            "agnostic": bench_agnostic,
             "suite_1": partial(bench_suite, folder, METHODS[:1]),
             "suite_4": partial(bench_suite, folder, METHODS),
         }
@@ -342,7 +344,7 @@ def page(known: dict[str, Any]) -> str:
         lines.append(f"- suite, {known[name]['methods']} methods: {shown}")
     peaks = ", ".join(f"{count} pairs {peak:.0f} MiB" for count, peak in memory.items())
     lines += ["", f"Peak memory of decoding and scoring at 96x72 (SSIM, PSNR, colour): {peaks}.", ""]
-    return "\n".join(lines)
+    return "\n".join([*lines, *agnostic_lines(known["agnostic"])])
 
 
 if __name__ == "__main__":

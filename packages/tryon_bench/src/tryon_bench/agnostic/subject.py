@@ -64,7 +64,14 @@ class Subject:
 
 
 def where_label(parse: NDArray[np.uint8], labels: frozenset[int]) -> Mask:
-    """Where a label map holds one of some ids."""
-    table = np.zeros(256, bool)
-    table[list(labels)] = True
-    return np.take(table, parse)
+    """Where a label map holds one of some ids; neighbouring ids are compared at once, faster than a table or `isin`."""
+    found = np.zeros(parse.shape, bool)
+    for label in sorted(labels):
+        if label - 1 in labels:
+            continue
+        end = label + 1
+        while end in labels:
+            end += 1
+        # ids are unsigned: what is below the first one becomes large
+        found |= parse == label if end == label + 1 else parse - np.uint8(label) < end - label
+    return found
