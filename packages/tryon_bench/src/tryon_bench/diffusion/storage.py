@@ -177,7 +177,7 @@ def _load_lora(components: Components, folder: Path) -> None:
     path = folder / "pytorch_lora_weights.safetensors"
     if not path.is_file():
         raise CheckpointError(f"{folder.parent.name}/{folder.name}/{path.name}: missing; train again")
-    components.unet.load_lora_adapter(str(folder), prefix=None)
+    components.unet.load_lora_adapter(str(folder), prefix=None, weight_name=path.name)
 
 
 def _read_card(run_dir: Path) -> dict[str, Any]:
