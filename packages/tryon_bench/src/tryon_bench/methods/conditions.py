@@ -6,10 +6,10 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
-from scipy.ndimage import binary_fill_holes
 
 from .._shared.errors import DataError
 from .._shared.io.images import read_mask
+from ..data.garments import mask_on_white
 from ..data.keypoints import read_keypoints
 from ..data.labels import NAMES, garment_labels
 from ..data.roles import OPTIONAL_ROLES
@@ -17,7 +17,6 @@ from ..data.sample import Sample, parse_mask, read_parse
 from ..metrics.regions import grown
 from .interface import Conditions, Image, Mask
 
-_WHITE = 240  # shop photos stand on white; what is darker in any channel is garment
 _OPEN = frozenset({"", "background", "noise", "torso skin", "neck"})
 _FRONT = frozenset({"hat", "hair", "glove", "sunglasses", "scarf", "face", "left arm", "right arm", "bag"})
 _MARGIN = 0.02  # of the height: how far the area that may change reaches beyond the worn garment
@@ -76,7 +75,7 @@ def _garment_mask(sample: Sample, garment: Image) -> Mask:
                 f"{sample.garment_mask.name}: {mask.shape}, the garment has {garment.shape[:2]} (H, W)"
             )
         return mask
-    return np.asarray(binary_fill_holes((garment < _WHITE).any(axis=2)))
+    return mask_on_white(garment)
 
 
 def _kept(sample: Sample, size: tuple[int, int]) -> tuple[Mask, Mask]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..data.densepose import part_colours
 from ..data.labels import Scheme, labels_named
 from .cast import Actor
 from .files import (
@@ -95,20 +96,13 @@ def _write_hd(folder: Path, person: str, garment: str, actor: Actor, scene: Scen
     write_labels(folder / "image-parse-agnostic-v3.2" / f"{person}.png", _without_top(scene.parse("vitonhd")))
     write_jpeg(folder / "agnostic-v3.2" / f"{person}.jpg", agnostic)
     write_png(folder / "agnostic-mask" / f"{person}_mask.png", mask_image(scene.repaint))
-    write_jpeg(folder / "image-densepose" / f"{person}.jpg", _rendered(scene.densepose))
+    write_jpeg(folder / "image-densepose" / f"{person}.jpg", part_colours(scene.densepose))
     write_openpose(folder / "openpose_json" / f"{person}_keypoints.json", actor.figure)
 
 
 def _without_top(labels: np.ndarray, scheme: Scheme = "vitonhd") -> np.ndarray:
     gone = labels_named(scheme, "upper clothes", "dress", "coat", "torso skin", "left arm", "right arm")
     return np.where(np.isin(labels, list(gone)), np.uint8(0), labels)
-
-
-def _rendered(parts: np.ndarray) -> np.ndarray:
-    """Part indices as colours, as DensePose draws them."""
-    colours = np.random.default_rng(1).integers(40, 256, (25, 3)).astype(np.uint8)
-    colours[0] = 0
-    return colours[parts]
 
 
 WRITERS: dict[str, Writer] = {
