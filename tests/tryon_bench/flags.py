@@ -15,7 +15,7 @@ FLAGS = {
     "run": TALK | DATA | {"--out", "--command", "--compose", "--seed", "--resume", "--quiet"},
     "prepare": TALK
     | {"--size", "--recipe", "--parse-scheme", "--estimate", "--pose-model", "--pairs", "--split", "--folder"}
-    | {"--workers", "--allow", "--resume", "--quiet"},
+    | {"--padding", "--workers", "--allow", "--resume", "--quiet"},
     "train-pbe": TALK
     | DATA - {"--setting"}
     | {"--run-dir", "--recipe", "--config", "--set", "--base", "--lora", "--steps", "--max-minutes", "--allow"}

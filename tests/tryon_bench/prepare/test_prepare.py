@@ -94,6 +94,16 @@ def test_everything_lies_on_one_canvas_with_the_photos_shape_kept(source: Path, 
     np.testing.assert_allclose(after[:, :2], box.points(before)[:, :2], atol=0.002)
 
 
+@pytest.mark.parametrize(("padding", "value"), [("white", 255), ("gray", 128)])
+def test_padding_has_the_colour_that_was_asked_for(padding: str, value: int) -> None:
+    box = Letterbox((100, 100), (128, 96))
+    canvas = box.photo(np.zeros((100, 100, 3), np.uint8), padding)
+    assert (canvas[~box.inside()] == value).all()
+    assert not canvas[box.inside()].any()
+    edge = box.photo(np.full((100, 100, 3), 7, np.uint8), "edge")
+    assert (edge == 7).all()
+
+
 def test_label_ids_become_those_of_vitonhd(source: Path, tmp_path: Path) -> None:
     prepare(source, tmp_path / "data")
     ours = read_mask(tmp_path / "data" / "test" / "image-parse-v3" / "p1.png", binary=False).array

@@ -29,6 +29,9 @@ def prepare_command(
         Literal["viton-hd", "hr-viton-v3.2", "cat-dm", "dresscode", "ladi", "ootd", "catvton", "pose"],
         typer.Option("--recipe", help="How the garment is hidden."),
     ] = "hr-viton-v3.2",
+    padding: Annotated[
+        Literal["edge", "white", "gray"], typer.Option("--padding", help="Around photos of another shape.")
+    ] = "edge",
     scheme: SchemeOption = None,
     estimate: Annotated[
         bool,
@@ -59,7 +62,7 @@ def prepare_command(
         Settings,
         flags={
             "recipe": recipe, "height_px": height, "width_px": width, "parse_scheme": scheme, "estimate": estimate,
-            "pose_model": pose_model, "split": split,
+            "pose_model": pose_model, "padding": padding, "split": split,
         },
     )  # fmt: skip
     done = prepare_dataset(

@@ -12,6 +12,9 @@ from ..agnostic.recipes import resize_labels
 from ..resize import resize_mask, resize_uint8
 
 Mask = NDArray[np.bool_]
+Padding = Literal["edge", "white", "gray"]
+
+_VALUES = {"white": 255, "gray": 128}
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,12 @@ class Letterbox:
         """(top, left) of the scaled photo, px."""
         return (self.target[0] - self.inner[0]) // 2, (self.target[1] - self.inner[1]) // 2
 
-    def photo(self, image: NDArray[np.uint8], padding: Literal["edge", "white"]) -> NDArray[np.uint8]:
-        """(H, W, 3) with the border's colours continued, or white around it."""
-        scaled = resize_uint8(image, self.inner, "pillow_lanczos")
+    def photo(self, image: NDArray[np.uint8], padding: Padding) -> NDArray[np.uint8]:
+        """(H, W, 3) with the border's colours continued, or one colour around it."""
+        scaled, margins = resize_uint8(image, self.inner, "pillow_lanczos"), (*self._margins, (0, 0))
         if padding == "edge":
-            return np.pad(scaled, (*self._margins, (0, 0)), mode="edge")
-        return np.pad(scaled, (*self._margins, (0, 0)), constant_values=255)
+            return np.pad(scaled, margins, mode="edge")
+        return np.pad(scaled, margins, constant_values=_VALUES[padding])
 
     def labels(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """(H, W) or (H, W, 3) by nearest neighbour, 0 outside of the photo."""

@@ -55,7 +55,7 @@ def prepare_photo(item: Item, settings: Settings, out: OutputFolder) -> Notes:
     joints = _joints(item, photo, size, outline, settings, notes)
     if parse is None:
         notes.recipe = "pose"
-    canvas, pose = box.photo(photo, "edge"), box.points(joints)
+    canvas, pose = box.photo(photo, settings.padding), box.points(joints)
     labels = None if parse is None else box.labels(parse)
     agnostic = _without_padding(
         canvas,

@@ -8,6 +8,7 @@ from .._shared.config import FrozenModel
 from ..agnostic.recipes import Recipe
 from ..data.labels import Scheme
 from ..persons.models import PoseModel
+from .letterbox import Padding
 
 VERSION = 1  # of the files' content; another one is not resumed
 
@@ -22,6 +23,7 @@ class Settings(FrozenModel):
         parse_scheme: of the user's parses; the results are in VITON-HD's ids.
         estimate: let MediaPipe give joints and person masks where the user has none.
         pose_model: its size.
+        padding: around photos of another shape: the border's colours continued, white or gray.
         split: test or train.
         version: of the content's form.
     """
@@ -32,6 +34,7 @@ class Settings(FrozenModel):
     parse_scheme: Scheme = "vitonhd"
     estimate: bool = False
     pose_model: PoseModel = "full"
+    padding: Padding = "edge"
     split: str = Field("test", pattern=r"^[A-Za-z0-9_-]+$")
     version: int = VERSION
 

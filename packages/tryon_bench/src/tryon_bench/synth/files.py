@@ -32,9 +32,18 @@ def write_png(path: Path, array: NDArray[np.uint8]) -> None:
 def write_labels(path: Path, labels: NDArray[np.uint8]) -> None:
     """Write label ids as a palette PNG, as parsers do: colours for the eye, indices for the reader."""
     image = Image.fromarray(labels)
-    image.putpalette(np.random.default_rng(0).integers(0, 256, 768).astype(np.uint8).tobytes())
+    image.putpalette(label_colours().tobytes())
     path.parent.mkdir(parents=True, exist_ok=True)
     image.save(path, format="PNG")
+
+
+def label_colours() -> NDArray[np.uint8]:
+    """(256, 3): the colours of PASCAL VOC, in which parsers store their maps: the bits of an id in turn, 0 is black."""
+    ids, colours = np.arange(256), np.zeros((256, 3), int)
+    for bit in range(8):
+        for channel in range(3):
+            colours[:, channel] |= (ids >> (3 * bit + channel) & 1) << (7 - bit)
+    return colours.astype(np.uint8)
 
 
 def write_text(path: Path, text: str) -> None:
