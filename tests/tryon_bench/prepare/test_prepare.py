@@ -27,6 +27,7 @@ from tryon_bench.data.open import open_dataset
 from tryon_bench.prepare.letterbox import Letterbox
 from tryon_bench.prepare.run import prepare_dataset
 from tryon_bench.prepare.settings import Settings
+from tryon_bench.prepare.workers import over_processes
 from tryon_bench.synth.cast import draw_actor
 from tryon_bench.synth.files import write_jpeg, write_labels, write_openpose, write_png
 from tryon_bench.synth.garments import real_photo
@@ -314,6 +315,11 @@ def test_killed_in_the_middle_it_goes_on_and_leaves_no_process(tmp_path: Path) -
     assert resumed.made + resumed.kept == 48
     prepare(source, tmp_path / "whole", settings)
     assert contents(out) == contents(tmp_path / "whole")
+
+
+def test_a_worker_that_the_system_ends_is_one_error() -> None:
+    with pytest.raises(ResourceError, match="a worker was ended by the system"):
+        list(over_processes(os._exit, [1] * 8, 2))
 
 
 def test_a_torn_line_of_the_journal_costs_one_item(source: Path, tmp_path: Path) -> None:

@@ -70,9 +70,11 @@ def prepare_command(
         resume=resume, quiet=quiet,
     )  # fmt: skip
     lines = [
-        f"{done.made} files' sets made, {done.kept} kept, {done.removed} removed, {len(done.failed)} left out"
+        f"{done.made} photos and garments prepared, {done.kept} kept, {done.removed} removed, "
+        f"{len(done.failed)} left out",
+        f"{out}: {done.pairs['paired']} paired and {done.pairs['unpaired']} unpaired rows",
     ]
-    lines += [f"{out}: {done.pairs['paired']} paired and {done.pairs['unpaired']} unpaired rows"]
+    lines += [f"left out: {problem}" for problem in done.failed.values()]
     if done.without_parse:
         lines.append(
             f"{done.without_parse} photos have no parse: their masks come from pose and outline, and metrics of the "
