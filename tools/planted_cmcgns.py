@@ -36,18 +36,19 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "planted_cmcgns.md"
 SEEDS = (0, 1, 2, 3, 4)
 TRAIN, HELD_OUT, TEST, SIDE_PX = 1024, 64, 300, 48
-STEPS, CONTROL_STEPS = 360, 120
+STEPS, CONTROL_STEPS, IMAGE_WEIGHT = 300, 100, 0.5  # chosen on seeds 101 and 102
 
 
 def planted_config(seed: int, steps: int) -> Config:
-    """The recipe; our default losses, stage I."""
+    """The recipe: our default losses of stage I, and the contrast of images for every sentence."""
     return Config.model_validate(
         {
             "model": {
-                "image": {"backbone": "tiny-resnet", "side_px": SIDE_PX, "patch_stage": 2},
+                "image": {"backbone": "tiny-convmixer", "side_px": SIDE_PX},
                 "text": {"backbone": "tiny", "max_tokens": 96},
                 "dim": 64,
             },
+            "loss": {"image_weight": IMAGE_WEIGHT},
             "clusters": {"k": 32, "queue": 1024, "start_step": 60},
             "stages": 1,
             "stage1": {
@@ -91,11 +92,12 @@ def scores(model: CMCGNS, test: PairDataset) -> dict[str, list[float]]:
     found = {r.direction: r for r in retrieve(encoder, test, ks=(10,), films=films).recalls}
     pointed = ground(encoder, test)
     recalls = {f"recall@10 {name}": [r.value, r.low, r.high, r.chance] for name, r in found.items()}
-    point = pointed.pointing
+    point, contrast = pointed.pointing, pointed.cnr
     return {
         "zero-shot macro AUROC": [*shown.macro, 0.5],
         **recalls,
         "pointing game": [point.value, point.low, point.high, pointed.pointing_chance],
+        "contrast-to-noise ratio of the map": [contrast.value, contrast.low, contrast.high, 0.0],
     }
 
 

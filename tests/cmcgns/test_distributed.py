@@ -53,9 +53,10 @@ SGD = [f"{stage}.{item}" for stage in ("stage1", "stage2") for item in ("optimiz
 
 @pytest.mark.slow
 def test_cmcgns_does_not_depend_on_the_number_of_processes(tmp_path) -> None:
-    one = run(tmp_path / "one", 1, "cmcgns", *SGD) / "cmcgns"
+    sets = [*SGD, "loss.image_weight=0.5"]  # every loss that there is
+    one = run(tmp_path / "one", 1, "cmcgns", *sets) / "cmcgns"
     for processes in (2, 4):
-        other = run(tmp_path / str(processes), processes, "cmcgns", *SGD) / "cmcgns"
+        other = run(tmp_path / str(processes), processes, "cmcgns", *sets) / "cmcgns"
         assert_same_run(one, other, "stage1")
         assert_same_run(one, other, "stage2")
     state = load_file(one / "stage1" / "checkpoints" / "last" / "model.safetensors")

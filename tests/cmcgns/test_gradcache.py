@@ -17,6 +17,7 @@ from cmcgns.train import build_task
 def test_loss_gradients_and_clusters_equal_those_of_the_whole_batch(stage, chunk) -> None:
     def step(size: int | None):
         settings = tiny_settings() | {"chunk": size, "clusters": {"k": 4, "start_step": 0, "queue": 64}}
+        settings["loss"] = {"image_weight": 0.5}
         task = build_task(Config.model_validate(settings), planted_sides(16, 8), stage=stage)
         objective = task.model.train().double()
         batch = task.batch(range(8), [np.random.default_rng(i) for i in range(8)])

@@ -19,6 +19,7 @@ from cmcgns.weights import load
     [
         ("tiny-vit", 64, (8, 8)),
         ("tiny-resnet", 64, (8, 8)),
+        ("tiny-convmixer", 64, (16, 16)),
         ("resnet50", 64, (2, 2)),
         ("swin_tiny_patch4_window7_224", 224, (7, 7)),  # channels last
         ("mobilenetv3_small_050", 96, (3, 3)),
@@ -59,13 +60,24 @@ def test_patches_can_come_from_an_earlier_stage_and_the_whole_stays(backbone, st
     torch.testing.assert_close(whole, last.mean((2, 3)))
 
 
+def test_a_cell_of_the_tiny_convmixer_sees_twenty_pixels() -> None:
+    tower = ImageTower(ImageConfig(backbone="tiny-convmixer", side_px=64)).eval()
+    images = torch.randn(1, 3, 64, 64, requires_grad=True)
+    _, patches, (_, columns) = tower(images)  # of one image, whose gradient torch's batch norm would misplace
+    patches[0, 8 * columns + 8].abs().sum().backward()
+    strength = images.grad[0].abs().sum(0)
+    seen = (strength > 1e-6 * strength.max()).nonzero()  # fast convolutions leave rounding errors elsewhere
+    assert seen.min(0).values.tolist() == [24, 24]  # its own pixels are 32 to 35
+    assert seen.max(0).values.tolist() == [43, 43]
+
+
 def test_a_stage_that_is_not_there_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"patch_stage: 'tiny-resnet' has stages 0 to 4, got 7"):
         ImageTower(ImageConfig(backbone="tiny-resnet", patch_stage=7))
 
 
 def test_features_do_not_depend_on_the_other_samples() -> None:
-    for backbone in ("tiny-vit", "tiny-resnet"):
+    for backbone in ("tiny-vit", "tiny-resnet", "tiny-convmixer"):
         model = CMCGNS.tiny(side_px=32, image=backbone).eval()
         images = torch.randn(3, 3, 32, 32)
         both, alone = model.encode_image(images), model.encode_image(images[1:2])
@@ -93,7 +105,9 @@ def test_a_frozen_text_tower_stays_as_it_is_and_in_eval_mode() -> None:
 
 
 def test_an_unknown_backbone_is_refused_with_a_hint() -> None:
-    with pytest.raises(ConfigError, match=r"tiny-vit, tiny-resnet or a timm name, such as .*, got 'resnet5000'"):
+    with pytest.raises(
+        ConfigError, match=r"tiny-vit, tiny-resnet, tiny-convmixer or a timm name, such as .*, got 'resnet5000'"
+    ):
         ImageTower(ImageConfig(backbone="resnet5000"))
 
 
@@ -144,3 +158,16 @@ def test_minilm_reads_reports_offline_and_is_rebuilt_from_its_own_folder(asset, 
     assert torch.equal(load(tmp_path / "saved", device="cpu").encode_text(report).pooled, before.pooled)
     named = TextTower(TextConfig(backbone="minilm", max_tokens=64))
     assert torch.equal(next(named.parameters()), next(model.text.parameters()))
+
+
+@pytest.mark.parametrize("stage", [None, 2])
+def test_the_gradient_of_one_image_is_the_one_it_has_beside_others(stage) -> None:
+    torch.manual_seed(0)
+    tower = ImageTower(ImageConfig(backbone="tiny-resnet", side_px=64, patch_stage=stage)).eval()
+    alone = torch.randn(1, 3, 64, 64)
+    gradients = []
+    for images in (alone, torch.cat([alone, alone])):
+        images = images.requires_grad_()
+        tower(images)[1][0, 27].sum().backward()
+        gradients.append(images.grad[0])
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-6)

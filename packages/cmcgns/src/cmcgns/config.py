@@ -28,7 +28,7 @@ class ImageConfig(FrozenModel):
     """The image tower."""
 
     backbone: str = Field(
-        "vit_base_patch16_224", description="any timm name, or tiny-vit and tiny-resnet for CPUs"
+        "vit_base_patch16_224", description="any timm name, or tiny-vit, tiny-resnet, tiny-convmixer for CPUs"
     )
     side_px: int = Field(224, ge=32, description="side of the square input, pixels")
     patch_stage: int | None = Field(
@@ -95,6 +95,12 @@ class LossConfig(FrozenModel):
     global_weight: float = Field(1.0, ge=0, description="weight of the image-report contrast")
     patch_weight: float = Field(1.0, ge=0, description="weight of the SimSiam loss of patches")
     report_weight: float = Field(1.0, ge=0, description="weight of the sentence contrast")
+    image_weight: float = Field(
+        0.0,
+        ge=0,
+        description="weight of the contrast between what a sentence sees in its own image and in the others; gives "
+        "heat maps that point, costs memory and time quadratic in the batch (not part of CM-CGNS; method cmcgns)",
+    )
     reconstruction_weight: float = Field(1.0, ge=0, description="weight of CM-MIR in stage II")
     variant: Variant = Field("paper", description="additive log-weights, or the official multiplied cosines")
     symmetric: bool = Field(True, description="contrast sentences in both directions")

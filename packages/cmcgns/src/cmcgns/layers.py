@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from .ragged import Ragged, segment_mean
 from .tokens import NO_SENTENCE
@@ -113,6 +114,27 @@ class CrossModalAttention(nn.Module):
         rows, real = sentences.padded()
         weights = self._weights(self.q2(rows), self.k1(patches), real.new_ones(patches.shape[:2]))
         return weights[sentences.owners(), sentences.places()]
+
+    def agreement(self, patches: Tensor, sentences: Tensor, chunk: int = 8) -> Tensor:
+        """Cosine of every sentence with what it sees in every image, not only in its own.
+
+        Quadratic in the batch; `chunk` images are done at a time and done again in the backward pass.
+
+        Args:
+            patches: (B, P, D).
+            sentences: (N, D), of any reports.
+            chunk: images at a time.
+
+        Returns:
+            (B, N) in [-1, 1].
+        """
+
+        def some(cells: Tensor) -> Tensor:
+            query = self.q2(sentences).expand(len(cells), -1, -1)
+            seen = self._look(query, self.k1(cells), self.v1(cells), cells.new_ones(cells.shape[:2]).bool())
+            return F.cosine_similarity(seen, sentences[None], dim=-1)
+
+        return torch.cat([checkpoint(some, cells, use_reentrant=False) for cells in patches.split(chunk)])
 
     def _weights(self, query: Tensor, key: Tensor, real: Tensor) -> Tensor:
         # (sqrt(D) q) (sqrt(D) k) / sqrt(D) where the inputs are taken at length sqrt(D)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ._shared.engine.distributed import rank, world_size
-from .cluster import OnlineKMeans
+from .cluster import OnlineKMeans, assign
 from .config import Config, LossConfig
 from .decoder import MaskedReconstruction
 from .gather import gather_ragged, gather_rows
@@ -18,6 +18,7 @@ from .layers import Predictor, Temperature
 from .losses import (
     convirt_loss,
     gloria_scores,
+    image_contrast,
     info_nce,
     patch_loss,
     patch_pixels,
@@ -124,6 +125,7 @@ class CMCGNSObjective(Objective):
         """Weight of each loss in the sum."""
         loss = self.config.loss
         given = {"global": loss.global_weight, "patches": loss.patch_weight, "report": loss.report_weight}
+        given["images"] = loss.image_weight
         if self.decoder is not None:
             given["reconstruction"] = loss.reconstruction_weight
         return {name: weight for name, weight in given.items() if weight > 0}
@@ -138,6 +140,8 @@ class CMCGNSObjective(Objective):
             found["patches"] = patch_loss(images.patches, conditioned, self.predictor)
         if "report" in weights:
             found |= self._report(texts.sentences, cross)
+        if "images" in weights:
+            found["images"] = self._image_contrast(images.patches, texts.sentences)
         if self.decoder is not None and "reconstruction" in weights:
             predicted = self.decoder(images.patches, batch["mask"], texts.sentences, conditioned)
             found |= self._reconstruct(predicted, images, batch)
@@ -170,6 +174,16 @@ class CMCGNSObjective(Objective):
         )
         statistics = cluster_statistics(z1, z2, centroids, loss.assign_space)
         return {"report": world_size_of(self) * value, **statistics}
+
+    def _image_contrast(self, patches: Tensor, sentences: Ragged) -> Tensor:
+        """Own image against the others for every sentence of all ranks, by the centres of this step."""
+        if world_size_of(self) > 1:
+            (sentences,), _ = gather_ragged(sentences)
+        scores = self.model.cross.agreement(patches, sentences.values)
+        scores = gather_rows(scores) if world_size_of(self) > 1 else scores
+        guided = self.config.loss.cluster_guided and self.clusters.started
+        groups = assign(sentences.values.detach(), self.clusters.active()) if guided else None
+        return image_contrast(scores, sentences.owners(), self.model.local_temperature(), groups)
 
     def _centroids(self, z1: Tensor, z2: Tensor) -> Tensor | None:
         """Update the clusters (in training) and take the centres, None before they start."""

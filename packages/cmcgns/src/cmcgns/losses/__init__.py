@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .baselines import convirt_loss, gloria_scores, prototype_loss, within_pair_contrast
 from .contrast import info_nce, score_contrast
+from .images import image_contrast
 from .patches import patch_loss
 from .reconstruction import patch_pixels, reconstruction_loss
 from .report import bml, false_negative_groups, report_loss
@@ -13,6 +14,7 @@ __all__ = [
     "convirt_loss",
     "false_negative_groups",
     "gloria_scores",
+    "image_contrast",
     "info_nce",
     "patch_loss",
     "patch_pixels",
