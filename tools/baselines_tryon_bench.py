@@ -1,6 +1,6 @@
 """Measure the methods that run here on synthetic persons, whose true warps are known: docs/baselines_tryon_bench.md.
 
-Usage: python tools/baselines_tryon_bench.py [--cases 32] [--size 256x192] [--work DIR]
+Usage: python tools/baselines_tryon_bench.py [--cases 32] [--size 256x192] [--checkpoint RUN] [--work DIR]
 
 Clothing LPIPS and SSIM are those of the protocol tryon-bench-1 (LPIPS with its real weights); the end-point error is
 measured in the garment's photo, over the worn garment that is seen. Settings of the methods were chosen on seed 0, the
@@ -38,6 +38,7 @@ from tryon_bench.protocol.schema import Protocol
 from tryon_bench.stats.comparisons import compare_methods
 from tryon_bench.synth.write import write_synthetic
 from tryon_bench.tps import dense_map
+from tryon_bench.warping.method import warp_net_method
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "baselines_tryon_bench.md"
 METHODS = (
@@ -192,6 +193,7 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=32)
     parser.add_argument("--size", default="256x192")
+    parser.add_argument("--checkpoint", type=Path)
     parser.add_argument("--work", type=Path)
     parser.add_argument("--out", type=Path, default=PAGE)
     chosen = parser.parse_args(arguments)
@@ -201,6 +203,8 @@ def main(arguments: Sequence[str]) -> None:
             height, width = map(int, chosen.size.split("x"))
             write_synthetic("vitonhd", root, cases=chosen.cases, size=(height, width), seed=1)
         methods = [(name, get_method(name)) for name in METHODS]
+        learned = [] if chosen.checkpoint is None else [("warp_net", warp_net_method(chosen.checkpoint))]
+        methods += learned
         scores = measure(root, methods)
         composed = measure(
             root,
@@ -211,7 +215,7 @@ def main(arguments: Sequence[str]) -> None:
                 for mode in MODES
             ],
         )
-    chosen.out.write_text(page(scores, composed, chosen, []), encoding="utf-8")
+    chosen.out.write_text(page(scores, composed, chosen, [name for name, _ in learned]), encoding="utf-8")
     print(chosen.out.read_text(encoding="utf-8"))
 
 

@@ -12,7 +12,11 @@ FLAGS = {
     | DATA
     | {"--pred", "--run-dir", "--to", "--from", "--metric", "--region", "--published", "--limit", "--pattern"}
     | {"--weights-dir", "--test-random-weights", "--device", "--seed", "--resume", "--quiet"},
-    "run": TALK | DATA | {"--out", "--command", "--compose", "--seed", "--resume", "--quiet"},
+    "run": TALK | DATA | {"--out", "--command", "--compose", "--checkpoint"} | {"--seed", "--resume", "--quiet"},
+    "train-warp": TALK
+    | DATA - {"--setting"}
+    | {"--run-dir", "--recipe", "--config", "--set", "--steps", "--max-minutes", "--allow"}
+    | {"--device", "--seed", "--resume", "--quiet"},
     "prepare": TALK
     | {"--size", "--recipe", "--parse-scheme", "--estimate", "--pose-model", "--pairs", "--split", "--folder"}
     | {"--padding", "--workers", "--allow", "--resume", "--quiet"},

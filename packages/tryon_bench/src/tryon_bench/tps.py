@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,11 +74,38 @@ def fit_tps(targets: Points, sources: Points, regularisation: float | Points = 0
     return ThinPlateSpline(targets, solution[:n], solution[n:])
 
 
-def dense_map(spline: ThinPlateSpline, size: tuple[int, int], step: int = 1) -> NDArray[np.float64]:
+def control_grid(count: int) -> Points:
+    """A regular grid of `count` x `count` points over 0..1, row by row: (count^2, 2)."""
+    at = np.linspace(0, 1, count)
+    return np.stack(np.meshgrid(at, at), axis=2).reshape(-1, 2)
+
+
+def spline_basis(targets: Points, size: tuple[int, int]) -> Points:
+    """The matrix that takes what `targets` go to, (n, 2), to the interpolating spline at every pixel centre.
+
+    A spline is linear in its sources, so a network that predicts these needs one matrix product.
+
+    Args:
+        targets: (n, 2) in 0..1.
+        size: (height, width), px.
+
+    Returns:
+        (height * width, n).
+    """
+    unit = np.eye(len(targets))
+    columns = [
+        dense_map(fit_tps(targets, unit[:, n : n + 2]), size).reshape(-1, 2) for n in range(0, len(targets) - 1, 2)
+    ]
+    if len(targets) % 2:
+        columns.append(dense_map(fit_tps(targets, unit[:, -2:]), size).reshape(-1, 2)[:, 1:])
+    return np.concatenate(columns, axis=1)
+
+
+def dense_map(spline: Callable[[Points], Points], size: tuple[int, int], step: int = 1) -> NDArray[np.float64]:
     """The spline at every pixel centre of an image whose coordinates run over 0..1 in both directions.
 
     Args:
-        spline: in those coordinates.
+        spline: in those coordinates; any smooth map of points (m, 2) will do.
         size: (height, width), px.
         step: evaluate every so many pixels and interpolate by cubic splines; 1 is exact, 8 is 20 times faster.
 

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from .._shared.cli import DebugOption, JsonOption, QuietOption, ResumeOption, SeedOption, command, emit
+from .._shared.cli import (
+    ConfigOption,
+    DebugOption,
+    DeviceOption,
+    JsonOption,
+    QuietOption,
+    ResumeOption,
+    RunDirOption,
+    SeedOption,
+    SetOption,
+    command,
+    emit,
+)
 from .app import (
     DataArgument,
     FolderOption,
@@ -19,6 +31,9 @@ from .app import (
     app,
     role_folders,
 )
+
+if TYPE_CHECKING:
+    from ..methods.interface import Method
 
 ComposeOption = Annotated[
     Literal["paste", "feather", "poisson", "poisson_mixed", "pyramid"],
@@ -32,6 +47,7 @@ ComposeOption = Annotated[
     examples=[
         "tryon-bench run tps_contour DATA --out runs/tps --setting unpaired",
         "tryon-bench run flow DATA --out runs/flow --compose feather",
+        "tryon-bench run warp_net DATA --checkpoint runs/warp --out runs/warped",
         "tryon-bench run command DATA --out runs/photos --command 'cp {person} {out}'",
     ],
 )
@@ -46,6 +62,9 @@ def run_command(
         str | None, typer.Option("--command", metavar="TEXT", help="Your program, with {person} {garment} {out}.")
     ] = None,
     compose: ComposeOption = "paste",
+    checkpoint: Annotated[
+        Path | None, typer.Option("--checkpoint", metavar="RUN", help="Run of `train-warp`, for warp_net.")
+    ] = None,
     setting: SettingOption = "paired",
     fmt: FormatOption = "auto",
     pairs: PairsOption = None,
@@ -64,7 +83,7 @@ def run_command(
     from ..methods.external import chosen_method
     from ..methods.run import run_method
 
-    chosen = with_compose(chosen_method(method, command_line), compose)
+    chosen = with_compose(_learned(method, checkpoint) or chosen_method(method, command_line), compose)
     dataset = open_dataset(
         data, fmt, setting, pairs, split=split, parse_scheme=scheme, folders=role_folders(folder)
     )
@@ -79,4 +98,91 @@ def run_command(
         },
         as_json,
         f"{made} results made, {len(dataset.samples)} pairs in {out}",
+    )
+
+
+def _learned(method: str, checkpoint: Path | None) -> Method | None:
+    """The trained warp, if that is what is asked for.
+
+    Raises:
+        ConfigError: a checkpoint for another method, or none for this one.
+        CheckpointError: it cannot be used.
+    """
+    from .._shared.errors import ConfigError
+
+    if (method == "warp_net") != (checkpoint is not None):
+        raise ConfigError(
+            "--checkpoint goes with the method `warp_net`, and the method `warp_net` with --checkpoint: the run "
+            "directory of `train-warp`"
+        )
+    if checkpoint is None:
+        return None
+    from ..warping.method import warp_net_method
+
+    return warp_net_method(checkpoint)
+
+
+@command(
+    app,
+    "train-warp",
+    examples=[
+        "tryon-bench train-warp DATA --recipe tiny --run-dir runs/warp",
+        "torchrun --nproc-per-node 4 -m tryon_bench train-warp VITON-HD --recipe vitonhd --run-dir runs/hd --resume",
+    ],
+)
+def train_warp_command(
+    data: DataArgument,
+    run_dir: RunDirOption,
+    recipe: Annotated[
+        str | None, typer.Option("--recipe", metavar="NAME", help="Settings to start from: tiny or vitonhd.")
+    ] = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
+    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Optimiser steps.")] = None,
+    max_minutes: Annotated[
+        float | None, typer.Option("--max-minutes", min=0, help="Stop after this many minutes.")
+    ] = None,
+    fmt: FormatOption = "auto",
+    pairs: PairsOption = None,
+    split: Annotated[str | None, typer.Option("--split", metavar="NAME", help="test or train.")] = None,
+    scheme: SchemeOption = None,
+    folder: FolderOption = None,
+    allow: Annotated[
+        bool, typer.Option("--allow", metavar="", help="Continue although settings or data changed.")
+    ] = False,
+    device: DeviceOption = "auto",
+    seed: SeedOption = None,
+    resume: ResumeOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Train a network that warps garments; safe to kill at any time, --resume goes on bit-exactly."""
+    from .._shared.config import load_config
+    from ..data.open import open_dataset
+    from ..warping.config import WarpConfig
+    from ..warping.recipes import read_warp_recipe
+    from ..warping.train import train_warp
+
+    flags = {"split": split, "train.max_steps": steps, "train.max_minutes": max_minutes, "train.seed": seed}
+    base = None if recipe is None else read_warp_recipe(recipe)
+    chosen = load_config(WarpConfig, config, settings, flags, base=base)
+    dataset = open_dataset(
+        data, fmt, "paired", pairs, split=chosen.split, parse_scheme=scheme, folders=role_folders(folder)
+    )
+    result = train_warp(
+        dataset, chosen, run_dir, device=device, resume=resume, allow_config_change=allow, quiet=quiet
+    )
+    emit(
+        {
+            "run_dir": str(run_dir),
+            "step": result.step,
+            "stopped": result.stopped,
+            "l1": result.best_metric,
+            "pairs": len(dataset.samples) - chosen.held_out,
+            "held_out": chosen.held_out,
+        },
+        as_json,
+        f"{result.step} steps on {len(dataset.samples) - chosen.held_out} pairs ({result.stopped}), L1 on "
+        f"{chosen.held_out} held-out pairs {result.best_metric:.4f}\n{run_dir}",
     )

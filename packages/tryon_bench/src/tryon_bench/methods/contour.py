@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -32,7 +33,7 @@ def tps_contour(person: Image, garment: Image, conditions: Conditions) -> NDArra
     return spline_map(contour_spline(conditions), (person.shape[0], person.shape[1]))
 
 
-def spline_map(spline: ThinPlateSpline, size: tuple[int, int]) -> NDArray[np.float64]:
+def spline_map(spline: Callable[[Points], Points], size: tuple[int, int]) -> NDArray[np.float64]:
     """A spline at every pixel; of large pictures on every eighth, with cubic interpolation between."""
     return dense_map(spline, size, _STEP if min(size) >= 16 * _STEP else 1)
 
