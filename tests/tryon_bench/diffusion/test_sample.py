@@ -111,12 +111,21 @@ def test_coarse_results_are_a_start(run_cli: Cli, data: Path, run: Path, tmp_pat
     assert json.loads((tmp_path / "out" / "run.json").read_text())["start"] == "coarse"
 
 
-def test_unpaired_results_are_evaluated(run_cli: Cli, data: Path, run: Path, tmp_path: Path) -> None:
-    made = _sample(run_cli, data, run, tmp_path / "out", "--setting", "unpaired", "--compose", "poisson")
+def test_unpaired_results_are_evaluated_and_the_table_says_what_they_are(
+    run_cli: Cli, data: Path, run: Path, tmp_path: Path
+) -> None:
+    unpaired = ("--setting", "unpaired", "--quiet")
+    made = _sample(run_cli, data, run, tmp_path / "pbe", "--setting", "unpaired", "--compose", "poisson")
     assert made.exit_code == 0, made.stderr
-    checked = run_cli("doctor", data, "--setting", "unpaired", "--pred", f"pbe={tmp_path / 'out'}", "--json")
-    assert checked.exit_code in (0, 1)
-    assert "no result" not in checked.stdout
+    assert run_cli("run", "mean_fill", data, "--out", tmp_path / "fill", *unpaired).exit_code == 0
+    protocol = tmp_path / "cheap.toml"
+    protocol.write_text('name = "cheap"\nlpips = []\ncolour = true\nregions = ["all", "person"]\n')
+    results = [part for name in ("pbe", "fill") for part in ("--pred", f"{name}={tmp_path / name}")]
+    scored = run_cli("evaluate", data, *results, "--protocol", protocol, "--run-dir", tmp_path / "run", *unpaired)
+    assert scored.exit_code == 0, scored.stderr
+    table = run_cli("report", tmp_path / "run", "--table", "markdown")
+    assert "pbe: tiny random-weight base, trained on 4 pairs" in table.stdout
+    assert "fill:" not in table.stdout
 
 
 def test_folder_that_is_no_model_is_refused(run_cli: Cli, data: Path, tmp_path: Path) -> None:

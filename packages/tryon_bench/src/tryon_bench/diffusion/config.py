@@ -62,6 +62,12 @@ class DiffusionConfig(FrozenModel):
         0.2, ge=0, lt=1, description="share of samples that see the unconditional vector instead of the garment"
     )
     drop_hint: float = Field(0.05, ge=0, lt=1, description="share of samples whose hint is zero")
+    snr_gamma: float | None = Field(
+        None,
+        gt=0,
+        description="weight a sample's loss by min(SNR, snr_gamma) / SNR (Hang et al. 2023): less for little "
+        "noise on the latents",
+    )
     mask_weight: float = Field(0.0, ge=0, description="loss weight 1 + mask_weight where the photo is repainted")
     train_mapping: bool = Field(False, description="train the encoder's mapper and projection too")
     lora_rank: int = Field(0, ge=0, le=256, description="rank of adapters on the base UNet's attention; 0: none")

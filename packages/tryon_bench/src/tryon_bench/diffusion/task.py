@@ -56,7 +56,10 @@ class DenoisingTask:
         return self._collate(self.pairs, indices, rngs, self.config.drop_exemplar, self.config.drop_hint)
 
     def loss(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Mean squared error of the predicted noise, weighted by 1 + mask_weight where the photo is repainted."""
+        """Mean squared error of the predicted noise.
+
+        Weighted by 1 + mask_weight where the photo is repainted, and by min(SNR, snr_gamma) / SNR of the timestep.
+        """
         return self._loss(self.model, batch)
 
     def validate(self, model: nn.Module) -> dict[str, float]:
@@ -87,10 +90,17 @@ class DenoisingTask:
         hint = batch["hint"] * ~batch["drop_hint"][:, None, None, None]
         predicted = model(unet_input(noisy, masked, small), batch["t"], batch["ref"], batch["drop"], hint)
         error = F.mse_loss(predicted.float(), batch["noise"], reduction="none")
-        parts = {"loss": (error * (1 + self.config.mask_weight * (1 - small))).mean()}
-        if self.config.mask_weight:
-            parts["mse"] = error.mean()
-        return parts
+        weights = (1 + self.config.mask_weight * (1 - small)) * self._snr_weights(batch["t"])
+        return {"loss": (error * weights).mean(), "mse": error.mean()}
+
+    def _snr_weights(self, t: Tensor) -> Tensor:
+        """(B, 1, 1, 1): min(SNR, gamma) / SNR; ones without a gamma."""
+        gamma = self.config.snr_gamma
+        if gamma is None:
+            return torch.ones(len(t), 1, 1, 1, device=t.device)
+        alpha = self.scheduler.alphas_cumprod.to(t.device)[t]
+        snr = alpha / (1 - alpha)
+        return (snr.clamp(max=gamma) / snr)[:, None, None, None]
 
     def _collate(
         self,

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ class Evaluation:
         warning: "" or NOT COMPARABLE.
         curves: Fréchet distances against the number of images.
         images: pair id -> role -> path relative to the folder of the run, for the gallery; absent files are left out.
+        notes: method -> what must stand beside its numbers, from the `run.json` of its results.
     """
 
     setting: str
@@ -53,6 +54,7 @@ class Evaluation:
     warning: str
     curves: tuple[Curve, ...]
     images: dict[str, dict[str, str]]
+    notes: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the numbers of single pairs, which have a table of their own."""
@@ -67,6 +69,7 @@ class Evaluation:
             "excluded": self.excluded,
             "weights": self.weights,
             "curves": [curve._asdict() for curve in self.curves],
+            "notes": self.notes,
         }
 
     def column(self, method: str, protocol: str, metric: str, region: str) -> dict[str, float]:
@@ -109,6 +112,7 @@ def summarise(plan: Plan, run_dir: Path, *, data: str) -> Evaluation:
             }
             for row in plan.rows
         },
+        notes=_notes(plan),
     )
 
 
@@ -163,7 +167,22 @@ def read_evaluation(run_dir: Path) -> Evaluation:
         warning=content["warning"],
         curves=curves,
         images=images,
+        notes=content.get("notes", {}),
     )
+
+
+def _notes(plan: Plan) -> dict[str, str]:
+    """What the folders of results say about themselves, such as that a model is tiny and random."""
+    notes = {}
+    for method in plan.methods:
+        about = plan.rows[0].predictions[method].parent / "run.json"
+        try:
+            told = json.loads(about.read_text(encoding="utf-8"))
+        except (OSError, ValueError):  # results of other programs have no such file, or another one of that name
+            continue
+        if isinstance(told, dict) and told.get("note"):
+            notes[method] = str(told["note"])
+    return notes
 
 
 def _result(row: dict[str, Any]) -> Result:

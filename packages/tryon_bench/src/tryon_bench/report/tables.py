@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .._shared.errors import ConfigError
@@ -27,6 +27,7 @@ class Leaderboard:
         warning: NOT COMPARABLE, or "".
         columns: (metric, region) in the order of computation.
         cells: method -> column -> result.
+        notes: method -> what must stand beside its numbers.
     """
 
     protocol: str
@@ -34,6 +35,7 @@ class Leaderboard:
     warning: str
     columns: tuple[tuple[str, str], ...]
     cells: dict[str, dict[tuple[str, str], Result]]
+    notes: dict[str, str] = field(default_factory=dict)
 
     @property
     def heads(self) -> list[str]:
@@ -43,11 +45,12 @@ class Leaderboard:
 
     @property
     def caption(self) -> str:
-        """Setting, protocol hash and warning, which belong beside every number."""
+        """Setting, protocol hash, warning and the methods' notes, which belong beside every number."""
         counts = {result.n for row in self.cells.values() for result in row.values()}
         n = f"n = {min(counts)}" if len(counts) == 1 else f"n = {min(counts)} to {max(counts)}"
         text = f"{self.setting}, {self.protocol}, {n} pairs, 95 % intervals in brackets"
-        return f"{text}. {self.warning}" if self.warning else text
+        notes = [f"{method}: {note}" for method, note in self.notes.items()]
+        return ". ".join([text, *([self.warning] if self.warning else []), *notes])
 
 
 def leaderboards(evaluation: Evaluation) -> list[Leaderboard]:
@@ -59,7 +62,9 @@ def leaderboards(evaluation: Evaluation) -> list[Leaderboard]:
         cells: dict[str, dict[tuple[str, str], Result]] = {method: {} for method in evaluation.methods}
         for result in own:
             cells[result.method][result.metric, result.region] = result
-        boards.append(Leaderboard(protocol, evaluation.setting, evaluation.warning, columns, cells))
+        boards.append(
+            Leaderboard(protocol, evaluation.setting, evaluation.warning, columns, cells, evaluation.notes)
+        )
     return boards
 
 
@@ -156,6 +161,7 @@ def _json(board: Leaderboard) -> str:
         "protocol": board.protocol,
         "setting": board.setting,
         "warning": board.warning,
+        "notes": board.notes,
         "results": [result.to_json() for row in board.cells.values() for result in row.values()],
     }
     return to_json(content, indent=1) + "\n"
