@@ -169,14 +169,10 @@ def _ladi(photo: Labels, parse: Labels, pose: Pose) -> Agnostic:
     joints, band = pose[:, :2], np.zeros(SIZE, np.uint8)
     points = np.array([_point(joints[j]) for j in (4, 3, 2, 5, 6, 7) if joints[j].any()])
     cv2.polylines(band, [points], isClosed=False, color=1, thickness=180)
-    fixed = np.isin(parse, [2, 18, 19, 1, 4, 11, 9, 12]) | (np.isin(parse, [14, 15]) & (band == 0))
-    slope = (joints[5, 1] - joints[2, 1]) / (joints[5, 0] - joints[2, 0])
-    line = joints[2, 1] + slope * (np.arange(SIZE[1]) - joints[2, 0]) - 40
-    above = np.arange(SIZE[0])[:, None] < line[None, :]
-    head = np.isin(parse, [1, 2, 4, 13])
-    area = np.isin(parse, [5, 6, 7, 10]) | (band > 0) | (head & ~above)
+    fixed = np.isin(parse, [2, 18, 19, 1, 9, 12, 4, 13]) | (np.isin(parse, [14, 15]) & (band == 0))
+    area = np.isin(parse, [5, 6, 7]) | (band > 0)
     grown = cv2.dilate(area.astype(np.uint8), np.ones((5, 5), np.uint8), iterations=10)
-    area = (grown > 0) & ~(fixed | (head & above))
+    area = (grown > 0) & ~fixed
     return _result(photo, area, np.where(area, np.uint8(0), parse))
 
 

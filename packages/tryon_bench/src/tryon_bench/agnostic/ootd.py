@@ -1,6 +1,6 @@
 """The recipe of OOTDiffusion and IDM-VTON: garment labels and wide arms, widened, one part without holes.
 
-Written from the description in our notes of levihsu/OOTDiffusion and yisol/IDM-VTON.
+The rules were read in levihsu/OOTDiffusion at 1602738 (`run/utils_ootd.py`); the code is ours.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The recipes of VITON-HD and of what follows it: torso, arms and neck are drawn from joints, kept parts put back.
 
-Written from the description in our notes of shadow2496/VITON-HD, sangyun884/HR-VITON and zengjianhao/CAT-DM.
+The rules are those of shadow2496/VITON-HD, sangyun884/HR-VITON and zengjianhao/CAT-DM (read there at b86286a,
+`tools/mask_vitonhd.py`); the code is ours.
 """
 
 from __future__ import annotations
