@@ -55,6 +55,19 @@ LPIPS, SSIM, EPE, EDGE = "lpips_alex", "ssim_rgb_gaussian_valid", "end_point_err
 COLUMNS = ((LPIPS, "clothing LPIPS", 4), (EPE, "end-point error, px", 2), (SSIM, "clothing SSIM", 4))
 COMPOSED_COLUMNS = ((LPIPS, "clothing LPIPS", 4), (SSIM, "clothing SSIM", 4), (EDGE, "boundary", 2))
 
+LEARNED = (
+    "",
+    "`warp_net` was trained on other persons (seed 7), with the page's checkpoint of",
+    "",
+    "```",
+    "tryon-bench synth vitonhd TRAIN --cases 256 --size 128x96 --seed 7",
+    "tryon-bench train-warp TRAIN --recipe tiny --run-dir RUN --device cpu",
+    "python tools/baselines_tryon_bench.py --checkpoint RUN",
+    "```",
+    "",
+    "It saw persons and garments of the same generator, so it knows how they are drawn; the others know nothing of it.",
+)
+
 Scores = dict[str, dict[str, dict[str, float]]]  # metric -> method -> pair -> value
 
 
@@ -163,6 +176,7 @@ def page(scores: Scores, composed: Scores, arguments: argparse.Namespace, learne
         "stands for it. `diffuse_inpaint` never looks at the garment. In the paired setting the target's outline is "
         "that of the answer (as in most parser-based methods). These are drawn figures, so the numbers order the "
         "methods and their parts; they say nothing about photographs.",
+        *(LEARNED if learned else ()),
         "",
         *_table(scores, order, COLUMNS),
         "",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,7 +108,7 @@ def dense_map(spline: Callable[[Points], Points], size: tuple[int, int], step: i
     Args:
         spline: in those coordinates; any smooth map of points (m, 2) will do.
         size: (height, width), px.
-        step: evaluate every so many pixels and interpolate by cubic splines; 1 is exact, 8 is 20 times faster.
+        step: evaluate every so many pixels and interpolate by cubic splines; 1 is exact, 8 a hundred times faster.
 
     Returns:
         (height, width, 2): x and y, of the same unit.
@@ -119,10 +120,18 @@ def dense_map(spline: Callable[[Points], Points], size: tuple[int, int], step: i
     values = spline(grid.reshape(-1, 2)).reshape(*grid.shape)
     if step == 1:
         return values
-    place = np.meshgrid(*((np.arange(n) + margin) / step for n in size), indexing="ij")
-    return np.stack(
-        [map_coordinates(values[..., axis], place, order=3, mode="nearest") for axis in range(2)], axis=2
-    )
+    across, along = (_cubic(n, step, margin) for n in size)
+    return np.stack([across @ values[..., axis] @ along.T for axis in range(2)], axis=2)
+
+
+@lru_cache(maxsize=8)
+def _cubic(count: int, step: int, margin: int) -> Points:
+    """Matrix of cubic spline interpolation from every `step`-th pixel to all: separable, so products will do."""
+    knots = len(range(-margin, count + margin + 1, step))
+    place = [(np.arange(count) + margin) / step]
+    matrix = np.stack([map_coordinates(unit, place, order=3, mode="nearest") for unit in np.eye(knots)], axis=1)
+    matrix.setflags(write=False)  # it is shared
+    return np.asarray(matrix)
 
 
 def sample(image: NDArray[np.uint8], where: NDArray[np.float64], outside: int) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ from scipy.ndimage import distance_transform_edt
 from .._shared.errors import DataError
 from ..poisson import poisson_blend
 from ..pyramid import blend_pyramids
-from ..tps import sample
+from ..sampling import warp_batch
 from .interface import Conditions, Image, Mask
 
 Compose = Literal["paste", "feather", "poisson", "poisson_mixed", "pyramid"]
@@ -60,8 +60,10 @@ def composed(
     own = conditions.garment_mask
     if not own.any():
         raise DataError(f"{conditions.pair_id}: the garment's mask is empty")
-    warped = sample(_nearest(garment, own), where, 255)  # the shop's white must not come in at the edges
-    cover = sample(own.astype(np.uint8) * 255, where, 0) >= 128
+    solid = _nearest(garment, own)  # the shop's white must not come in at the edges
+    layers = np.concatenate([solid, own[..., None].astype(np.uint8) * 255], axis=2)
+    sampled = warp_batch(layers[None], where[None], (255, 255, 255, 0))[0]
+    warped, cover = sampled[..., :3], sampled[..., 3] >= 128
     base = without_garment(person, conditions)
     if not (cover & conditions.hole).any():
         return base
