@@ -31,6 +31,7 @@ from tryon_bench.prepare.workers import over_processes
 from tryon_bench.synth.cast import draw_actor
 from tryon_bench.synth.files import write_jpeg, write_labels, write_openpose, write_png
 from tryon_bench.synth.garments import real_photo
+from tryon_bench.synth.write import write_synthetic
 
 Run = Callable[..., Result]
 SMALL = Settings(height_px=128, width_px=96, parse_scheme="atr")
@@ -348,8 +349,26 @@ def test_lists_of_the_user_are_kept(source: Path, tmp_path: Path) -> None:
         prepare(source, tmp_path / "other")
     (source / "test_pairs.txt").unlink()
     (source / "test_pairs_paired.txt").write_text("p1.png p2.jpg\n")
-    with pytest.raises(DataError, match="p1 wears p2; in VITON-HD's layout"):
+    with pytest.raises(DataError, match="p1 wears p2; by the names of vitonhd it is p1"):
         prepare(source, tmp_path / "other")
+
+
+def test_viton_becomes_the_surveys_processed_viton(tmp_path: Path, run_cli: Run) -> None:
+    write_synthetic("viton", tmp_path / "viton", cases=3, size=(128, 96))
+    out = tmp_path / "data"
+    made = run_cli(
+        "prepare", tmp_path / "viton", out, "--parse-scheme", "lip", "--size", "256x192", "--quiet", "--json"
+    )
+    assert made.exit_code == 0, made.output
+    assert json.loads(made.stdout)["pairs"] == {"paired": 3, "unpaired": 3}
+    for setting in ("paired", "unpaired"):
+        dataset = open_dataset(out, setting=setting)
+        assert dataset.format == "survey-viton"
+        assert all(None not in (s.parse, s.agnostic_mask, s.keypoints) for s in dataset.samples)
+        doctor = run_cli("doctor", out, "--setting", setting)
+        assert (doctor.exit_code, doctor.stdout.splitlines()[-1]) == (0, "0 errors, 0 warnings"), doctor.output
+    before, after = (open_dataset(root, setting="unpaired").samples for root in (tmp_path / "viton", out))
+    assert [s.pair_id for s in before] == [s.pair_id for s in after]
 
 
 def test_names_with_spaces_are_paired(source: Path, tmp_path: Path) -> None:

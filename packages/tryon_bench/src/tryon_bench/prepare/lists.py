@@ -8,6 +8,9 @@ from pathlib import Path
 
 from .._shared.errors import DataError
 from .._shared.files import atomic_write
+from ..data.formats.split_folders import Layout
+from ..data.formats.viton import SURVEY_VITON
+from ..data.formats.vitonhd import VITONHD
 from ..data.pairs import find_list, read_pairs
 
 
@@ -16,12 +19,12 @@ class Lists:
     """Rows of both settings, and where they come from.
 
     Attributes:
-        paired: names of photos that wear the garment of the same name.
-        unpaired: names of photo and garment.
+        paired: names of photo and worn garment.
+        unpaired: names of photo and another garment.
         origin: setting -> the user's list, or how the rows were made.
     """
 
-    paired: tuple[str, ...]
+    paired: tuple[tuple[str, str], ...]
     unpaired: tuple[tuple[str, str], ...]
     origin: dict[str, str]
 
@@ -31,7 +34,8 @@ def make_lists(
 ) -> Lists:
     """Read the user's lists or make them.
 
-    Without an unpaired list every photo gets the garment that follows its own by name, the last one the first.
+    Who wears what is told by the names, as `layout_of` says. Without an unpaired list every photo gets the garment
+    that follows its own by name, the last one the first.
 
     Args:
         folder: where the photos' folder is.
@@ -44,29 +48,41 @@ def make_lists(
     Raises:
         DataError: a list names what is not there, or nothing can be paired at all.
     """
-    worn = tuple(name for name in photos if name in set(garments))
+    layout, known = layout_of(photos, garments), set(garments)
+    worn = tuple((name, layout.worn(name)) for name in photos if layout.worn(name) in known)
     paired_list = find_list((root, folder), "paired", split)
     unpaired_list = pairs or find_list((root, folder), "unpaired", split)
-    origin = {"paired": "photo and garment of one name"}
+    origin = {"paired": f"who wears what by the names of {layout.format}"}
     if paired_list is not None:
         rows = _rows(paired_list, photos, garments)
-        strangers = [row for row in rows if row[0] != row[1]]
+        strangers = [row for row in rows if row[1] != layout.worn(row[0])]
         if strangers:
             raise DataError(
-                f"{paired_list.name}: {strangers[0][0]} wears {strangers[0][1]}; in VITON-HD's layout a garment has "
-                "the name of the photo that shows it, rename one of them"
+                f"{paired_list.name}: {strangers[0][0]} wears {strangers[0][1]}; by the names of {layout.format} it "
+                f"is {layout.worn(strangers[0][0])}, rename one of them"
             )
-        worn, origin["paired"] = tuple(person for person, _ in rows), paired_list.name
+        worn, origin["paired"] = tuple(rows), paired_list.name
     if unpaired_list is not None:
         unpaired, origin["unpaired"] = tuple(_rows(unpaired_list, photos, garments)), unpaired_list.name
     else:
-        unpaired = _moved_on(photos, garments)
+        unpaired = _moved_on([layout.worn(name) for name in photos], photos, garments)
         origin["unpaired"] = "each photo with the garment after its own" if unpaired else "none: one garment only"
     if not worn and not unpaired:
         raise DataError(
             f"{folder.name}: no photo and garment to pair; give a garment the name of the photo it is on"
         )
     return Lists(worn, unpaired, origin)
+
+
+def layout_of(photos: Sequence[str], garments: Sequence[str]) -> Layout:
+    """VITON's names (photo `000001_0`, garment `000001_1`) make the survey's processed VITON, others VITON-HD.
+
+    Example:
+        >>> layout_of(["000001_0"], ["000001_1"]).format, layout_of(["00006_00"], ["00006_00"]).format
+        ('survey-viton', 'vitonhd')
+    """
+    viton = all(name.endswith("_0") for name in photos) and all(name.endswith("_1") for name in garments)
+    return SURVEY_VITON if viton else VITONHD
 
 
 def write_lists(root: Path, split: str, lists: Lists, kept: set[tuple[str, str]]) -> dict[str, int]:
@@ -76,7 +92,7 @@ def write_lists(root: Path, split: str, lists: Lists, kept: set[tuple[str, str]]
         Number of rows per setting.
     """
     rows = {
-        "paired": [(name, name) for name in lists.paired],
+        "paired": list(lists.paired),
         "unpaired": list(lists.unpaired),
     }
     names = {"paired": f"{split}_pairs_paired.txt", "unpaired": f"{split}_pairs.txt"}
@@ -105,10 +121,11 @@ def _rows(path: Path, photos: Sequence[str], garments: Sequence[str]) -> list[tu
     return rows
 
 
-def _moved_on(photos: Sequence[str], garments: Sequence[str]) -> tuple[tuple[str, str], ...]:
+def _moved_on(own: Sequence[str], photos: Sequence[str], garments: Sequence[str]) -> tuple[tuple[str, str], ...]:
     if len(garments) < 2:
         return ()
     place = {name: index for index, name in enumerate(garments)}
     return tuple(
-        (photo, garments[(place.get(photo, index) + 1) % len(garments)]) for index, photo in enumerate(photos)
+        (photo, garments[(place.get(worn, index) + 1) % len(garments)])
+        for index, (photo, worn) in enumerate(zip(photos, own, strict=True))
     )
