@@ -57,7 +57,7 @@ COMPOSED_COLUMNS = ((LPIPS, "clothing LPIPS", 4), (SSIM, "clothing SSIM", 4), (E
 
 LEARNED = (
     "",
-    "`warp_net` was trained on other persons (seed 7), with the page's checkpoint of",
+    "`warp_net` was trained on other persons (seed 7), a minute of one CPU core:",
     "",
     "```",
     "tryon-bench synth vitonhd TRAIN --cases 256 --size 128x96 --seed 7",

@@ -11,7 +11,7 @@ from ._shared.errors import DataError
 def warp_batch(
     images: NDArray[np.uint8], where: NDArray[np.floating], outside: tuple[int, ...]
 ) -> NDArray[np.uint8]:
-    """Sample images at backward maps, bilinear, on torch: a fifth of the time of `tps.sample`, to one gray level.
+    """Sample images at backward maps, bilinear, on torch: a quarter of the time of `tps.sample`, to one gray level.
 
     Args:
         images: (B, H, W, C) uint8.
@@ -27,8 +27,8 @@ def warp_batch(
     Example:
         >>> image = np.arange(12, dtype=np.uint8).reshape(1, 2, 2, 3)
         >>> middle = np.full((1, 1, 1, 2), 0.5)
-        >>> warp_batch(image, middle, (0, 0, 0)).ravel().tolist()  # the mean, halves to the even
-        [4, 6, 6]
+        >>> warp_batch(image, middle, (0, 0, 0)).ravel().tolist()  # the mean
+        [5, 6, 7]
     """
     if (
         images.ndim != 4
@@ -43,8 +43,12 @@ def warp_batch(
     from torch.nn import functional as F
 
     beyond = torch.tensor(outside, dtype=torch.float32)[:, None, None]
-    planes = torch.from_numpy(np.moveaxis(images, 3, 1).astype(np.float32)) - beyond  # beyond the frame are zeros
-    places = torch.from_numpy((2 * where - 1).astype(np.float32))
+    warped = []
     with torch.inference_mode():
-        found = F.grid_sample(planes, places, padding_mode="zeros", align_corners=False) + beyond
-        return np.moveaxis(found.round_().clamp_(0, 255).byte().numpy(), 1, 3)
+        for image, at in zip(images, where, strict=True):  # one by one: a batch would leave the processor's cache
+            planes = torch.from_numpy(image.copy()).permute(2, 0, 1).contiguous().float().sub_(beyond)
+            places = torch.from_numpy(at.astype(np.float32)).mul_(2).sub_(1)
+            found = F.grid_sample(planes[None], places[None], padding_mode="zeros", align_corners=False)[0]
+            rounded = found.add_(beyond + 0.5).clamp_(0, 255).byte()  # clamped against rounding errors alone
+            warped.append(rounded.permute(1, 2, 0).contiguous().numpy())
+    return np.stack(warped)
