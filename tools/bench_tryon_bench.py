@@ -22,6 +22,8 @@ os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", HF_HUB_OFFLINE="1")
 import numpy as np
 import torch
 from bench_agnostic import agnostic_lines, bench_agnostic
+from bench_pbe import bench_pbe, pbe_lines
+from bench_warps import bench_warps, warp_lines
 
 torch.set_num_threads(1)
 
@@ -42,6 +44,8 @@ def main() -> None:
             "frechet": bench_frechet,
             "memory": bench_memory,
             "agnostic": bench_agnostic,
+            "pbe": bench_pbe,
+            "warps": bench_warps,
             "suite_1": partial(bench_suite, folder, METHODS[:1]),
             "suite_4": partial(bench_suite, folder, METHODS),
         }
@@ -344,7 +348,7 @@ def page(known: dict[str, Any]) -> str:
         lines.append(f"- suite, {known[name]['methods']} methods: {shown}")
     peaks = ", ".join(f"{count} pairs {peak:.0f} MiB" for count, peak in memory.items())
     lines += ["", f"Peak memory of decoding and scoring at 96x72 (SSIM, PSNR, colour): {peaks}.", ""]
-    return "\n".join([*lines, *agnostic_lines(known["agnostic"])])
+    return "\n".join([*lines, *agnostic_lines(known["agnostic"]), "", *warp_lines(known["warps"]), ""])
 
 
 if __name__ == "__main__":
