@@ -348,7 +348,8 @@ def page(known: dict[str, Any]) -> str:
         lines.append(f"- suite, {known[name]['methods']} methods: {shown}")
     peaks = ", ".join(f"{count} pairs {peak:.0f} MiB" for count, peak in memory.items())
     lines += ["", f"Peak memory of decoding and scoring at 96x72 (SSIM, PSNR, colour): {peaks}.", ""]
-    return "\n".join([*lines, *agnostic_lines(known["agnostic"]), "", *warp_lines(known["warps"]), ""])
+    lines += [*agnostic_lines(known["agnostic"]), "", *warp_lines(known["warps"]), "", *pbe_lines(known["pbe"])]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
