@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import ValidationError
 
 from .._shared.checkpoints import load_model, load_strict
 from .._shared.errors import CheckpointError
 from .._shared.files import fsync_dir, fsync_file, os_error, sha256_file
+from .._shared.foreign import read_foreign_weights
 from .components import Components, new_controlnet
 from .config import TINY, DiffusionConfig
 from .folders import find_base, load_base, load_controlnet, load_encoder, save_base, save_encoder
@@ -142,10 +144,23 @@ def write_base(components: Components, run_dir: Path) -> None:
 
 
 def folder_sha256(folder: Path) -> str:
-    """SHA-256 over names and contents of all weights and settings of a folder."""
+    """SHA-256 over names and contents of all weights and settings of a folder.
+
+    Of safetensors the tensors count, not the metadata: peft writes a set there, in an order that differs between runs.
+    """
     files = sorted(p for p in folder.rglob("*") if p.suffix in (".safetensors", ".bin", ".json") and p.is_file())
-    lines = [f"{path.relative_to(folder).as_posix()} {sha256_file(path)}" for path in files]
+    lines = [f"{path.relative_to(folder).as_posix()} {_content_sha256(path)}" for path in files]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _content_sha256(path: Path) -> str:
+    if path.suffix != ".safetensors":
+        return sha256_file(path)
+    digest = hashlib.sha256()
+    for name, tensor in sorted(read_foreign_weights(path).items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 @contextmanager
