@@ -187,9 +187,9 @@ class CMCGNSObjective(Objective):
 
     def _centroids(self, z1: Tensor, z2: Tensor) -> Tensor | None:
         """Update the clusters (in training) and take the centres, None before they start."""
-        pair_cosine = (
-            float(nn.functional.cosine_similarity(z1, z2).mean()) if self.clusters.start == "cosine" else None
-        )
+        pair_cosine = None
+        if self.clusters.start == "cosine":
+            pair_cosine = float(nn.functional.cosine_similarity(z1.detach(), z2.detach()).mean())
         self.clusters.update(z2 if self.config.clusters.points == "cross" else z1, pair_cosine)
         return self.clusters.active() if self.clusters.started else None
 
