@@ -436,6 +436,17 @@ def test_without_parse_and_keypoints_mediapipe_helps_and_the_files_say_so(
     assert run_cli("doctor", out, "--setting", "unpaired").exit_code == 0
 
 
+def test_what_the_user_gives_wins_over_mediapipe(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUARTET_CACHE", str(tmp_path / "no models here"))
+    prepare(source, tmp_path / "plain")
+    prepare(source, tmp_path / "helped", SMALL.model_copy(update={"estimate": True}))
+    assert contents(tmp_path / "plain" / "test") == contents(tmp_path / "helped" / "test")
+    records = (tmp_path / "helped" / "prepared_test.jsonl").read_text().splitlines()
+    assert all(json.loads(record)["estimated"] == [] for record in records)
+
+
 def test_nothing_of_the_source_is_written(source: Path, tmp_path: Path) -> None:
     before = contents(source)
     prepare(source, tmp_path / "data")

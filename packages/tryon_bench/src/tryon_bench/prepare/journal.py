@@ -124,7 +124,7 @@ def claim(path: Path, settings: Mapping[str, Any], *, resume: bool) -> None:
     folder = path.parent
     if not path.exists():
         others = [path for path in folder.iterdir() if path.name != _LOCK]
-        if others and not any(folder.glob(f"{path.stem.rpartition('_')[0]}_*{path.suffix}")):
+        if others and not any(folder.glob(f"{path.stem.partition('_')[0]}_*{path.suffix}")):
             raise ConfigError(f"{folder.name}: not empty, and no {path.name} in it; choose another folder")
         atomic_write(path, to_json(settings, indent=2) + "\n")
         return

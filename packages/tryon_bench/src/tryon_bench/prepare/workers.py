@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -49,7 +50,8 @@ def over_processes(work: Callable[[Job], Result], jobs: Sequence[Job], workers: 
 
 
 def _end_with(parent: int) -> None:
-    """End this process when its parent has been killed: it would wait for jobs for ever."""
+    """End this process when its parent has been killed: it would wait for jobs for ever. Ctrl-C is the parent's."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
         while os.getppid() == parent:
