@@ -23,7 +23,7 @@ def tool():
 
 @pytest.fixture(scope="module")
 def result(tool, tmp_path_factory):
-    return tool.one_seed(7, tmp_path_factory.mktemp("planted"))  # a seed that the sweep does not have
+    return tool.one_seed(11, tmp_path_factory.mktemp("planted"))  # not in the sweep, and nothing was chosen on it
 
 
 @pytest.mark.slow
@@ -57,6 +57,26 @@ def test_controls_retrieve_at_chance(result, control, measure) -> None:
 @pytest.mark.parametrize("control", CONTROLS)
 def test_controls_do_not_classify(result, control) -> None:
     assert result[control]["zero-shot macro AUROC"][0] < 0.75
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_maps_point_at_what_their_sentence_names(tool, result) -> None:
+    _, low, _, chance = result["trained"]["pointing game"]
+    assert low > 2 * chance
+    assert result["trained"][tool.SPECIFIC][1] > 0.08
+    assert result["trained"][tool.CONTRAST][1] > 0.4
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("control", CONTROLS)
+def test_maps_of_controls_do_not_follow_the_sentence(tool, result, control) -> None:
+    """Their pointing game itself may be above the boxes' share: findings are bright, and so may be a map's maximum."""
+    value, low, high, _ = result[control][tool.SPECIFIC]
+    assert low < 0.03
+    assert value < 0.06
+    assert high < result["trained"][tool.SPECIFIC][1]
 
 
 def test_permuted_captions_are_the_same_reports_elsewhere(tool) -> None:

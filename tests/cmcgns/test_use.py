@@ -22,7 +22,7 @@ from cmcgns.encoders import PretrainedEncoder
 from cmcgns.explain import explain, write_explanation
 from cmcgns.features import embed_films, write_embeddings
 from cmcgns.grounding import ground, sentence_maps
-from cmcgns.model import CMCGNS
+from cmcgns.model import CMCGNS, ImageFeatures
 from cmcgns.negation import negate
 from cmcgns.probe import probe
 from cmcgns.prompts import Prompts, default_prompts, read_prompts
@@ -112,9 +112,36 @@ def test_the_oracle_points_into_the_boxes_and_shuffled_boxes_do_not_match() -> N
     result = ground(ORACLE, DATA)
     assert result.pointing.low > 0.8 > result.pointing_chance
     assert result.cnr.value > 0.5
+    assert result.others.value < 0.2
+    assert result.specific.value == pytest.approx(result.pointing.value - result.others.value)
     pairs = [p for p in DATA if p.regions]
     moved = [Pair(a.image, regions=b.regions, patient_id=a.patient_id) for a, b in pairwise(pairs)]
     assert ground(ORACLE, PairDataset("moved", tuple(moved))).pointing.value < result.pointing.low
+
+
+class Brightness(OracleEncoder):
+    """Every sentence asks for what is bright."""
+
+    def encode_image(self, images: torch.Tensor) -> ImageFeatures:
+        grey = torch.nn.functional.avg_pool2d(images, images.shape[-1] // self.grid[0]).flatten(1)
+        patches = torch.nn.functional.normalize(torch.stack([grey + 1, torch.ones_like(grey)], -1), dim=-1)
+        return ImageFeatures(patches.mean(1), patches, self.grid)
+
+    def _sentence(self, text: str) -> torch.Tensor:
+        return torch.tensor([1.0, 0.0])
+
+
+def test_a_map_that_follows_the_film_and_not_the_sentence_points_no_better_than_other_sentences() -> None:
+    result = ground(Brightness(), DATA)
+    assert result.pointing.low > 2 * result.pointing_chance  # findings are bright
+    assert result.specific.value == pytest.approx(0, abs=1e-9)
+
+
+def test_boxes_of_one_label_have_no_other_sentences() -> None:
+    one = [replace(p, regions=tuple(r for r in p.regions if r.label == "Edema")) for p in DATA]
+    result = ground(ORACLE, PairDataset("one", tuple(one)))
+    assert result.specific.n == 0
+    assert result.specific.undefined == result.pointing.n
 
 
 def test_sentence_maps_have_the_tensors_size_and_stay_cosines(random_model: PretrainedEncoder) -> None:

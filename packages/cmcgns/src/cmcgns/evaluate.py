@@ -147,7 +147,13 @@ def evaluation_tables(evaluation: Evaluation) -> list[Table]:
         )
     if evaluation.grounding is not None:
         g = evaluation.grounding
-        parts = (("pointing game", g.pointing, g.pointing_chance), ("CNR", g.cnr, 0.0), ("IoU", g.iou, None))
+        parts = (
+            ("pointing game", g.pointing, g.pointing_chance),
+            ("the same by sentences about other labels", g.others, g.pointing_chance),
+            ("difference of the two", g.specific, 0.0),
+            ("CNR", g.cnr, 0.0),
+            ("IoU", g.iou, None),
+        )
         tables.append(
             Table(
                 ["grounding", "value", "95 % interval", "chance", "n", "undefined"],

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -42,6 +43,10 @@ class Grounding:
     Attributes:
         pointing: share of sentences whose brightest pixel lies in a box.
         pointing_chance: mean share of the film that the boxes cover: the score of a constant map.
+        others: pointing in the same boxes by the maps of sentences about other labels (of the eight most
+            frequent), the chance of a map that follows what is conspicuous in the film and not the sentence. Undefined
+            where there is one label.
+        specific: pointing less `others`, paired by sentence; 0 for a map that does not follow the sentence.
         cnr: contrast-to-noise ratio, signed.
         iou: mean IoU over the cosine thresholds 0.1 to 0.5.
         by_label: label to pointing and its chance.
@@ -50,6 +55,8 @@ class Grounding:
 
     pointing: Measure
     pointing_chance: float
+    others: Measure
+    specific: Measure
     cnr: Measure
     iou: Measure
     by_label: dict[str, tuple[float, float, int]]
@@ -58,7 +65,7 @@ class Grounding:
 
     def to_json(self) -> dict[str, Any]:
         """The result without what belongs to single sentences."""
-        measures = {name: asdict(getattr(self, name)) for name in ("pointing", "cnr", "iou")}
+        measures = {name: asdict(getattr(self, name)) for name in ("pointing", "others", "specific", "cnr", "iou")}
         labels = {k: dict(zip(("pointing", "chance", "n"), v, strict=True)) for k, v in self.by_label.items()}
         return {**measures, "pointing_chance": self.pointing_chance, "by_label": labels}
 
@@ -101,13 +108,14 @@ def ground(encoder: Encoder, dataset: PairDataset, *, quiet: bool = True) -> Gro
     Raises:
         DataError: no sample has a box, or a film cannot be read.
     """
-    rows: list[tuple[str, str, float, float, float, float]] = []
+    rows: list[tuple[str, str, float, float, float, float, float]] = []
     pairs = [pair for pair in dataset if pair.regions]
     if not pairs:
         raise DataError(f"{dataset.name}: no boxes; grounding needs a set such as MS-CXR or PadChest-GR")
+    phrases = _frequent_phrases(pairs)
     with progress(len(pairs), "grounding", quiet=quiet) as bar:
         for pair in pairs:
-            rows += _ground_pair(encoder, pair)
+            rows += _ground_pair(encoder, pair, phrases)
             bar.update()
     patients = tuple(row[0] for row in rows)
     columns = np.array([row[2:] for row in rows], np.float64)
@@ -118,6 +126,8 @@ def ground(encoder: Encoder, dataset: PairDataset, *, quiet: bool = True) -> Gro
     return Grounding(
         _measure(hits, patients),
         float(np.nanmean(covered)),
+        _measure(columns[:, 4], patients),
+        _measure(hits - columns[:, 4], patients),
         _measure(columns[:, 1], patients),
         _measure(columns[:, 2], patients),
         {k: (float(np.nanmean(hits[v])), float(np.nanmean(covered[v])), len(v)) for k, v in labels.items()},
@@ -126,21 +136,38 @@ def ground(encoder: Encoder, dataset: PairDataset, *, quiet: bool = True) -> Gro
     )
 
 
-def _ground_pair(encoder: Encoder, pair: Pair) -> list[tuple[str, str, float, float, float, float]]:
-    """Patient, label, pointing, CNR, IoU and covered share of every phrase of a film."""
+def _ground_pair(
+    encoder: Encoder, pair: Pair, labels: Mapping[str, str]
+) -> list[tuple[str, str, float, float, float, float, float]]:
+    """Patient, label, pointing, CNR, IoU, covered share and pointing of other labels' phrases, per phrase of a film."""
     image, frame = pair_tensor(pair, encoder)
     phrases: dict[str, list[Region]] = {}
     for region in pair.regions:
-        phrase = region.sentence or default_prompts([region.label])[region.label].positive[0]
-        phrases.setdefault(phrase, []).append(region)
+        phrases.setdefault(_phrase(region), []).append(region)
+    maps = sentence_maps(encoder, image, [*phrases, *labels.values()])
+    foreign = dict(zip(labels, maps[len(phrases) :], strict=True))
     rows = []
-    for heat, regions in zip(sentence_maps(encoder, image, list(phrases)), phrases.values(), strict=True):
+    for heat, regions in zip(maps[: len(phrases)], phrases.values(), strict=True):
         mask = region_mask(regions, frame)
         overlap = float(np.mean([map_iou(heat, mask, t) for t in IOU_THRESHOLDS]))
         covered = float(mask.mean()) if mask.any() else float("nan")
         point, contrast = pointing_game(heat, mask), contrast_to_noise(heat, mask)
-        rows.append((pair.patient_id, regions[0].label, point, contrast, overlap, covered))
+        elsewhere = [pointing_game(other, mask) for label, other in foreign.items() if label != regions[0].label]
+        others = float(np.mean(elsewhere)) if elsewhere else float("nan")
+        rows.append((pair.patient_id, regions[0].label, point, contrast, overlap, covered, others))
     return rows
+
+
+def _frequent_phrases(pairs: Sequence[Pair], most: int = 8) -> dict[str, str]:
+    """The most frequent labels of boxes, each with the first of its phrases."""
+    regions = [region for pair in pairs for region in pair.regions]
+    first = {region.label: _phrase(region) for region in reversed(regions)}
+    return {label: first[label] for label, _ in Counter(region.label for region in regions).most_common(most)}
+
+
+def _phrase(region: Region) -> str:
+    """The sentence of a box; a box without one is asked for by its label."""
+    return region.sentence or default_prompts([region.label])[region.label].positive[0]
 
 
 def _measure(values: NDArray[np.float64], patients: Sequence[str]) -> Measure:
