@@ -33,7 +33,7 @@ _BODY = {
     "lower_body": _THIGHS_AND_LEGS,
     "dresses": (*_TORSO, *_THIGHS_AND_LEGS, *_ARM_PARTS),
 }
-_STEP = 5.0  # px at a height of 1024: one dilation; a 250th of the longer side, odd
+_STEP = 2.0  # px at a height of 1024: reach of one dilation by a square of a 250th of the longer side
 _BLUR_REACH, _BLUR_SIGMA = 20.0, 6.5  # a window of a 25th of the longer side, and OpenCV's sigma for it
 _BLUR_THRESHOLD = 25 / 255
 
@@ -41,7 +41,7 @@ _BLUR_THRESHOLD = 25 / 255
 def catvton(subject: Subject) -> Mask:
     """CatVTON: unprotected body and clothes with the body parts that the garment may cover, as convex hulls."""
     unit, category = subject.unit, subject.category
-    step = _STEP / 2 * unit
+    step = _STEP * unit
     strong = _hands_and_feet(subject, step) | subject.labelled("face")
     weak = strong | subject.labelled(*_PROTECTED, *_PROTECTED_BY_CATEGORY[category])
     background = where_label(subject.parse, labels_named(subject.scheme, "background", ""))
