@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 import pytest
@@ -102,3 +104,19 @@ def test_catvton_with_densepose_at_1024(number: int) -> None:
     final = ((blurred >= 25).astype(np.uint8) | any_of(parse, [5, 7, 6, 10])) & ~strong & 1
     found = make(scene.photo, parse, pose, "catvton", scheme="lip", densepose=parts).repaint
     assert overlap(found, grown(final, 5, 1).astype(bool)) > 0.98
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_the_agnostic_parse_of_vitonhd_at_1024(number: int) -> None:
+    scene, pose = person(number, (1024, 768))
+    parse = scene.parse("vitonhd")
+    expected = np.where(any_of(parse, [5, 6, 7, 10]), 0, parse)
+    for label, path in ((14, (2, 5, 6, 7)), (15, (5, 2, 3, 4))):
+        near = np.zeros(parse.shape, np.uint8)
+        for start, end in pairwise(path):
+            near |= polyline((1024, 768), [pose[start, :2], pose[end, :2]], 100)
+            cv2.circle(near, tuple(map(int, pose[end, :2])), 40 if end == path[-1] else 150, 1, -1)
+        expected[(near > 0) & (parse == label)] = 0
+    found = make(scene.photo, parse, pose, "viton-hd").parse
+    assert found is not None
+    assert (found == expected).mean() > 0.9999
