@@ -45,7 +45,7 @@ def diffuse_inpaint(person: Image, garment: Image, conditions: Conditions) -> Im
     return harmonic_fill(person, conditions.hole)
 
 
-@registered_warp("copy_paste")
+@registered_warp("copy_paste", version="2")
 def copy_paste(person: Image, garment: Image, conditions: Conditions) -> NDArray[np.float64]:
     """The garment scaled to the box of the area where it goes, without any warp."""
     return box_map(conditions)

@@ -105,7 +105,7 @@ def get_method(method_id: str, compose: Compose = "paste") -> Method:
     if method_id not in _METHODS:
         raise ConfigError(
             f"method {method_id!r} is unknown; choose one of {', '.join(method_ids())}, or run a program of yours "
-            "with `command --command '...'`"
+            "with `command --command '...'`, or a trained warp with `warp_net --checkpoint RUN`"
         )
     return with_compose(_METHODS[method_id], compose)
 

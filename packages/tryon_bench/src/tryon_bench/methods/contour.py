@@ -27,7 +27,7 @@ _ARM = 0.03  # of the height: half the width of an arm
 _STEP = 8  # px of the dense map's grid
 
 
-@registered_warp("tps_contour")
+@registered_warp("tps_contour", version="2")
 def tps_contour(person: Image, garment: Image, conditions: Conditions) -> NDArray[np.float64]:
     """Match the outlines of garment and target and fit a regularised spline."""
     return spline_map(contour_spline(conditions), (person.shape[0], person.shape[1]))
