@@ -24,6 +24,7 @@ from tryon_bench._shared.errors import ConfigError, DataError, ResourceError
 from tryon_bench._shared.io.images import read_image, read_mask
 from tryon_bench.data.keypoints import read_keypoints
 from tryon_bench.data.open import open_dataset
+from tryon_bench.persons import models
 from tryon_bench.prepare.letterbox import Letterbox
 from tryon_bench.prepare.run import prepare_dataset
 from tryon_bench.prepare.settings import Settings
@@ -445,6 +446,17 @@ def test_what_the_user_gives_wins_over_mediapipe(
     assert contents(tmp_path / "plain" / "test") == contents(tmp_path / "helped" / "test")
     records = (tmp_path / "helped" / "prepared_test.jsonl").read_text().splitlines()
     assert all(json.loads(record)["estimated"] == [] for record in records)
+
+
+def test_absent_models_are_one_error_before_anything_is_written(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUARTET_CACHE", str(tmp_path / "no models here"))
+    models.segmentation_network.cache_clear()
+    damage_no_keypoints(source)
+    with pytest.raises(DataError, match=r"mediapipe-selfie-segmentation.*assets fetch"):
+        prepare(source, tmp_path / "data", SMALL.model_copy(update={"estimate": True}))
+    assert not (tmp_path / "data").exists()
 
 
 def test_nothing_of_the_source_is_written(source: Path, tmp_path: Path) -> None:

@@ -31,7 +31,9 @@ class Network:
         from ai_edge_litert.interpreter import Interpreter
 
         try:
-            self._interpreter = Interpreter(str(path), num_threads=1)  # workers are processes
+            # Workers are processes: one thread each. The default delegate stays, although it writes a line to stderr:
+            # it implements an operation of the segmentation model that the plain runtime lacks.
+            self._interpreter = Interpreter(str(path), num_threads=1)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as err:
             raise DataError(

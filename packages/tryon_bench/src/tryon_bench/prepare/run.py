@@ -92,13 +92,16 @@ def prepare_dataset(
 
     Raises:
         ConfigError: the target is in use or was begun with other settings.
-        DataError: the source cannot be used, or (without `allow`) some of its files; all others are prepared then.
+        DataError: the source cannot be used, MediaPipe's models are needed and not there, or (without `allow`) some
+            files cannot be used; all others are prepared then.
         ResourceError: the target cannot be written.
     """
     photos, garments, folder = find_items(source, settings.split, folders or {})
     lists = make_lists(folder, source, settings.split, [i.stem for i in photos], [i.stem for i in garments], pairs)
     if target.resolve() == source.resolve() or source.resolve() in target.resolve().parents:
         raise ConfigError(f"{target.name}: lies in the source folder; choose a place outside of it")
+    if settings.estimate:
+        _require_models(photos, settings)
     require_writable_dir(target)
     with locked(target):
         settings_file = target / SETTINGS.format(settings.split)
@@ -182,6 +185,17 @@ def _finish(
     journal.compact()
     kept = sum(d.kept for d in done)
     return Prepared(len(done) - kept - len(failed), kept, failed, removed, counts, without_parse)
+
+
+def _require_models(photos: list[Item], settings: Settings) -> None:
+    """Load what will be needed, so that absent models are one error before the first photo."""
+    from ..persons.models import pose_network, segmentation_network
+
+    without_joints = any("keypoints" not in photo.files for photo in photos)
+    if without_joints or any("parse" not in photo.files for photo in photos):
+        segmentation_network()
+    if without_joints:
+        pose_network(settings.pose_model)
 
 
 def _all_there(folder: Path, record: Record) -> bool:
