@@ -14,6 +14,6 @@ _STAGE: dict[str, Any] = {
 SHORT: dict[str, Any] = {
     "split": "test",
     "frame": {"height_px": 32, "width_px": 24},
-    "tiny_base": {"vae": _STAGE, "inpainting": _STAGE},
+    "tiny_base": {"vae": _STAGE, "joint": _STAGE},
     "train": {**_STAGE, "monitor_mode": "min", "schedule": "constant"},
 }

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tryon_bench.diffusion.components import new_controlnet, tiny_components
 from tryon_bench.diffusion.lora import add_lora
-from tryon_bench.diffusion.model import GuidedInpainting, Inpainting
+from tryon_bench.diffusion.model import GuidedInpainting, JointInpainting
 
 Inputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 
@@ -45,10 +45,22 @@ def _step(model: GuidedInpainting, inputs: Inputs) -> None:
 
 @pytest.mark.parametrize("lora", [0, 4])
 def test_untrained_controlnet_and_adapters_leave_the_base_bit_equal(lora: int) -> None:
-    base = tiny_components(0)
-    alone = Inpainting(base.unet, base.encoder).eval()
+    base, (latents, times, ref, drop, _) = tiny_components(0).frozen(), _inputs()
     with torch.no_grad():
-        assert torch.equal(_model(lora=lora)(*_inputs()), alone(*_inputs()))
+        alone = base.unet(latents, times, base.encoder.token(base.encoder.pooled(ref), drop)).sample
+        assert torch.equal(_model(lora=lora)(*_inputs()), alone)
+
+
+def test_joint_training_leaves_samples_without_hint_to_the_base() -> None:
+    base, inputs = tiny_components(0), _inputs()
+    joint = JointInpainting(base.unet, base.encoder, new_controlnet(base, 6)).eval()
+    with torch.no_grad():
+        torch.nn.init.ones_(joint.controlnet.controlnet_mid_block.weight)
+        inputs[4][0] = 0
+        steered = joint(*inputs)
+        alone = base.unet(inputs[0], inputs[1], base.encoder(inputs[2])).sample
+    torch.testing.assert_close(steered[0], alone[0])
+    assert not torch.allclose(steered[1], alone[1], atol=1e-3)
 
 
 def test_first_gradient_reaches_the_zero_convolutions_alone_and_the_second_nearly_everything() -> None:

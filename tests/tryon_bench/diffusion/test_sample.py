@@ -153,8 +153,8 @@ def test_modes_of_composition_differ_at_the_edge_only() -> None:
 
 def test_train_pbe_command_writes_a_run(run_cli: Cli, data: Path, tmp_path: Path) -> None:
     settings = ["frame.height_px=32", "frame.width_px=24"]
-    settings += [f"{stage}.batch_size=4" for stage in ("train", "tiny_base.vae", "tiny_base.inpainting")]
-    settings += [f"tiny_base.{stage}.max_steps=1" for stage in ("vae", "inpainting")]
+    settings += [f"{stage}.batch_size=4" for stage in ("train", "tiny_base.vae", "tiny_base.joint")]
+    settings += [f"tiny_base.{stage}.max_steps=1" for stage in ("vae", "joint")]
     options = [part for setting in settings for part in ("--set", setting)]
     done = run_cli(
         "train-pbe", data, "--recipe", "tiny", "--run-dir", tmp_path / "run", *options, "--steps", 1, "--quiet",

@@ -90,7 +90,7 @@ def train_pbe_command(
         "train.max_minutes": max_minutes,
         "train.seed": seed,
         "tiny_base.vae.seed": seed,
-        "tiny_base.inpainting.seed": seed,
+        "tiny_base.joint.seed": seed,
     }
     chosen = load_config(
         DiffusionConfig, config, settings, flags, base=None if recipe is None else read_recipe(recipe)

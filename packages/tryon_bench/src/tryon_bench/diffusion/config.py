@@ -40,10 +40,22 @@ class TinyBaseConfig(FrozenModel):
     """Training of the random tiny base, which can do nothing before it has seen the data."""
 
     vae: TrainConfig = TrainConfig(
-        max_steps=400, lr=4e-3, batch_size=8, weight_decay=0, validate_every=10**6, checkpoint_every=200
+        max_steps=1000, lr=1e-2, batch_size=4, weight_decay=0, clip_norm=1.0, validate_every=10**6
     )
-    inpainting: TrainConfig = TrainConfig(
-        max_steps=400, lr=4e-3, batch_size=8, weight_decay=0, validate_every=10**6, checkpoint_every=200
+    joint: TrainConfig = TrainConfig(
+        max_steps=1000,
+        lr=8e-3,
+        batch_size=4,
+        weight_decay=0,
+        clip_norm=1.0,
+        validate_every=10**6,
+        monitor_mode="min",
+    )
+    drop_hint: float = Field(
+        0.3,
+        ge=0,
+        lt=1,
+        description="share of samples of the joint stage that the base sees without the ControlNet",
     )
 
 

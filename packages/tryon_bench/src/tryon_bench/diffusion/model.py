@@ -99,15 +99,27 @@ class GuidedInpainting(nn.Module):
         return noise
 
 
-class Inpainting(nn.Module):
-    """The base itself while it is trained: UNet and encoder, without a ControlNet."""
+class JointInpainting(nn.Module):
+    """Base and ControlNet while both are trained, which only a random base needs.
 
-    def __init__(self, unet: UNet2DConditionModel, encoder: ExemplarEncoder) -> None:
+    Samples whose hint was dropped (is zero) are left to the base alone, so that it learns to do without a ControlNet.
+    """
+
+    def __init__(self, unet: UNet2DConditionModel, encoder: ExemplarEncoder, controlnet: ControlNetModel) -> None:
         super().__init__()
-        self.unet, self.encoder = unet, encoder
+        self.unet, self.encoder, self.controlnet = unet, encoder, controlnet
 
     def forward(self, latents: Tensor, timesteps: Tensor, ref: Tensor, drop: Tensor, hint: Tensor) -> Tensor:
-        """As `GuidedInpainting.forward`; the hint is not looked at."""
+        """As `GuidedInpainting.forward`."""
         context = self.encoder.token(self.encoder.pooled(ref), drop)
-        noise: Tensor = self.unet(latents, timesteps, context, return_dict=False)[0]
+        down, middle = self.controlnet(latents, timesteps, context, hint, return_dict=False)
+        steered = (hint != 0).flatten(1).any(dim=1)[:, None, None, None]
+        noise: Tensor = self.unet(
+            latents,
+            timesteps,
+            context,
+            down_block_additional_residuals=[residual * steered for residual in down],
+            mid_block_additional_residual=middle * steered,
+            return_dict=False,
+        )[0]
         return noise

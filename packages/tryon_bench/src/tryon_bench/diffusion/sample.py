@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -81,7 +82,7 @@ def sample_dataset(
         DataError: a damaged file, or what a hint needs is missing.
         ResourceError: no such device, or `out` cannot be written.
     """
-    where = resolve_device(device)
+    where = _own_device(resolve_device(device))
     require_writable_dir(out)
     index, count = request.shard
     starts = None if request.start is None else resolve_predictions(dataset, request.start)
@@ -98,6 +99,13 @@ def sample_dataset(
     if all(_result(out, sample).exists() for sample in dataset.samples):
         write_manifest(dataset, out)
     return len(mine)
+
+
+def _own_device(device: torch.device) -> torch.device:
+    """Under torchrun, each process of a machine takes its own GPU."""
+    if device.type != "cuda" or device.index is not None:
+        return device
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
 
 
 def _pictures(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from diffusers import ControlNetModel
 from pydantic import ValidationError
 
 from .._shared.checkpoints import load_model, load_strict
@@ -45,15 +46,22 @@ class TrainedModel:
     note: str
 
 
-def build_model(components: Components, config: DiffusionConfig) -> GuidedInpainting:
+def build_model(components: Components, config: DiffusionConfig, start: Path | None = None) -> GuidedInpainting:
     """A model before training: what the settings ask for on top of a base.
+
+    Args:
+        components: the base.
+        config: of the run.
+        start: ControlNet to begin with, such as that of the tiny base; by default that of `config`, or a new one.
 
     Raises:
         CheckpointError: the ControlNet to start from does not fit.
     """
     channels = hint_channels(config.frame.hints)
     if config.controlnet:
-        controlnet = load_controlnet(Path(config.controlnet))
+        start = Path(config.controlnet)
+    if start is not None:
+        controlnet = load_controlnet(start)
         expected = new_controlnet(components, channels).config
         for name in ("in_channels", "conditioning_channels", "cross_attention_dim", "block_out_channels"):
             if controlnet.config[name] != expected[name]:
@@ -137,10 +145,16 @@ def base_folder(run_dir: Path, config: DiffusionConfig) -> Path:
     return run_dir / BASE if config.base == TINY else find_base(config.base)
 
 
-def write_base(components: Components, run_dir: Path) -> None:
-    """Write the tiny base of a run, whole or not at all."""
+def write_base(components: Components, controlnet: ControlNetModel, run_dir: Path) -> None:
+    """Write the tiny base of a run and the ControlNet that was trained with it, whole or not at all."""
     with replacing(run_dir / BASE) as target:
         save_base(components, target)
+        controlnet.save_pretrained(target / CONTROLNET)
+
+
+def joint_controlnet(run_dir: Path, config: DiffusionConfig) -> Path | None:
+    """The ControlNet that was trained with the tiny base; None with a published base."""
+    return run_dir / BASE / CONTROLNET if config.base == TINY else None
 
 
 def folder_sha256(folder: Path) -> str:
@@ -159,7 +173,7 @@ def _content_sha256(path: Path) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(read_foreign_weights(path).items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy())
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 

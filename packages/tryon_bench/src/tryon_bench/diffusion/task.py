@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from .._shared.order import generator
 from .config import DiffusionConfig
 from .latents import encode, small_mask, unet_input
-from .model import GuidedInpainting, Inpainting
+from .model import GuidedInpainting, JointInpainting
 from .pairs import PreparedPairs, to_tensors
 
 _KL_WEIGHT = 1e-6  # that of Stable Diffusion's VAE
@@ -27,14 +27,14 @@ class DenoisingTask:
     exemplar or hint are dropped. The exemplar is dropped sample by sample, in both networks.
 
     Attributes:
-        model: `GuidedInpainting` or `Inpainting`, or its distributed wrapper while the loop trains.
+        model: `GuidedInpainting` or `JointInpainting`, or its distributed wrapper while the loop trains.
     """
 
     model: nn.Module
 
     def __init__(
         self,
-        model: GuidedInpainting | Inpainting,
+        model: GuidedInpainting | JointInpainting,
         vae: AutoencoderKL,
         noise: dict[str, Any],
         pairs: PreparedPairs,

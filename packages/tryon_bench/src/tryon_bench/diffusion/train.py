@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from diffusers import ControlNetModel
 
 from .._shared.checkpoints import load_model, load_strict
 from .._shared.config import to_toml
@@ -18,22 +19,21 @@ from .._shared.errors import ConfigError, DataError
 from .._shared.logs import get_logger
 from .._shared.runs import RunDir
 from ..data.sample import Dataset
-from .components import Components, tiny_components
+from .components import Components, new_controlnet, tiny_components
 from .config import TINY, DiffusionConfig
 from .folders import load_base
+from .hints import hint_channels
 from .latents import encode
-from .model import Inpainting
+from .model import JointInpainting
 from .pairs import PreparedPairs, to_tensors
-from .storage import BASE, base_folder, build_model, export_run, folder_sha256, write_base
+from .storage import BASE, base_folder, build_model, export_run, folder_sha256, joint_controlnet, write_base
 from .task import Autoencoding, DenoisingTask, VaeTask
 
 _log = get_logger(__name__)
 
 # These change how long a run lasts or where it computes, not what it computes.
 _FREE = ("max_minutes", "workers", "log_every", "keep")
-MUTABLE = tuple(
-    f"{stage}.{name}" for stage in ("train", "tiny_base.vae", "tiny_base.inpainting") for name in _FREE
-)
+MUTABLE = tuple(f"{stage}.{name}" for stage in ("train", "tiny_base.vae", "tiny_base.joint") for name in _FREE)
 
 
 def train_pbe(
@@ -48,8 +48,9 @@ def train_pbe(
 ) -> FitResult:
     """Train a ControlNet (and LoRA layers) on a frozen Paint-by-Example; safe to kill at any time.
 
-    With `base = "tiny"` the base is made first, in two stages of their own (`run_dir/stages`): a VAE, then the
-    inpainting UNet with its encoder, both from random weights on the same pairs. It is written to `run_dir/base`.
+    With `base = "tiny"` the base is made first, in two stages of their own (`run_dir/stages`) on the same pairs: a VAE,
+    then UNet, encoder and ControlNet together, for a random base is nothing that a ControlNet could steer. They are
+    written to `run_dir/base`; then, as with a published base, all is frozen but the ControlNet.
 
     Args:
         dataset: paired.
@@ -84,7 +85,7 @@ def train_pbe(
         base = _base(dataset, config, run_dir, allow_config_change, common)
         base.require_size(config.frame.size)
         run.write_data(describe_data(dataset, config, folder_sha256(base_folder(run_dir, config))))
-        task = build_task(base, dataset, config)
+        task = build_task(base, dataset, config, start=joint_controlnet(run_dir, config))
         result = fit(task, config.train, run, **common)
         if rank() == 0:
             export_run(run_dir, config, result.last_path, task.train_size())
@@ -92,7 +93,9 @@ def train_pbe(
         return result
 
 
-def build_task(base: Components, dataset: Dataset, config: DiffusionConfig) -> DenoisingTask:
+def build_task(
+    base: Components, dataset: Dataset, config: DiffusionConfig, *, start: Path | None = None
+) -> DenoisingTask:
     """The task of the ControlNet's training.
 
     Raises:
@@ -101,7 +104,7 @@ def build_task(base: Components, dataset: Dataset, config: DiffusionConfig) -> D
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.train.seed)
-        model = build_model(base, config)
+        model = build_model(base, config, start)
     train, held_out = _split(dataset, config, base.ref_px)
     return DenoisingTask(model, base.vae, base.noise, train, held_out, config)
 
@@ -137,28 +140,32 @@ def _base(
 ) -> Components:
     """The base, trained now if it is the tiny one and not there yet."""
     if config.base == TINY and not (run_dir / BASE).is_dir():
-        _log.info("the tiny base is trained first: VAE, then UNet and encoder")
-        made = _train_tiny(dataset, config, run_dir / "stages", allow, common)
+        _log.info("the tiny base is trained first: VAE, then UNet, encoder and ControlNet together")
+        made, controlnet = _train_tiny(dataset, config, run_dir / "stages", allow, common)
         if rank() == 0:
-            write_base(made, run_dir)
+            write_base(made, controlnet, run_dir)
         wait_for_all()
     return load_base(base_folder(run_dir, config))
 
 
 def _train_tiny(
     dataset: Dataset, config: DiffusionConfig, stages: Path, allow: bool, common: dict[str, Any]
-) -> Components:
+) -> tuple[Components, ControlNetModel]:
     base = tiny_components(config.train.seed)
     base.require_size(config.frame.size)
     pairs, held_out = _split(dataset, config, base.ref_px)
     result = _stage(VaeTask(base.vae, pairs, config), config.tiny_base.vae, config, stages / "vae", allow, common)
     load_strict(Autoencoding(base.vae), load_model(result.last_path)[0], "stages/vae")
     base.vae.register_to_config(scaling_factor=_scaling_factor(base, pairs))
-    model = Inpainting(base.unet, base.encoder)
-    task = DenoisingTask(model, base.vae, base.noise, pairs, held_out, config)
-    result = _stage(task, config.tiny_base.inpainting, config, stages / "inpainting", allow, common)
-    load_strict(model, load_model(result.last_path)[0], "stages/inpainting")
-    return base
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.train.seed)
+        controlnet = new_controlnet(base, hint_channels(config.frame.hints))
+    model = JointInpainting(base.unet, base.encoder, controlnet)
+    hinted = config.model_copy(update={"drop_hint": config.tiny_base.drop_hint})
+    task = DenoisingTask(model, base.vae, base.noise, pairs, held_out, hinted)
+    result = _stage(task, config.tiny_base.joint, config, stages / "joint", allow, common)
+    load_strict(model, load_model(result.last_path)[0], "stages/joint")
+    return base, controlnet
 
 
 def _stage(
