@@ -13,8 +13,8 @@ SIZE, BATCH, ROUNDS = (1024, 768), 4, 5
 NOTES = (
     "OpenCV's `remap` alone is faster than torch's sampling, and its `seamlessClone` than an exact solution: it solves",
     "in the mask's bounding box by sine transforms, with the target's own gradients where the mask is not, which is",
-    "another equation than the paper's. Ours prescribes the target at the mask's border, by sparse LU up to 200 000",
-    "pixels and by conjugate gradients above.",
+    "another equation than the paper's. Ours prescribes the target at the mask's border, by conjugate gradients with a",
+    "two-grid preconditioner.",
 )
 
 

@@ -68,15 +68,18 @@ def test_a_source_that_is_brighter_by_a_constant_takes_the_targets_light() -> No
     np.testing.assert_array_equal(poisson_blend(image + np.uint8(50), image, MASK), image)
 
 
-def test_the_start_at_half_the_resolution_changes_the_time_and_not_the_answer(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("fine", [0, 10**6])
+def test_cells_of_either_size_change_the_time_and_not_the_answer(
+    fine: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     size = (150, 141)
     source, target = (RNG.integers(60, 190, (*size, 3), dtype=np.uint8) for _ in range(2))
     mask = np.zeros(size, bool)
     mask[5:140, 7:130] = True
+    monkeypatch.setattr(poisson, "DIRECT_LIMIT", 10**6)
     direct = poisson_blend(source, target, mask).astype(int)
     monkeypatch.setattr(poisson, "DIRECT_LIMIT", 6000)
+    monkeypatch.setattr(poisson, "_FINE_CELLS", fine)
     assert np.abs(poisson_blend(source, target, mask) - direct).max() <= 1
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import zoom
 from scipy.sparse import csc_matrix, csr_matrix, diags
 from scipy.sparse.linalg import LinearOperator, cg, splu
 
 from ._shared.errors import DataError, NumericsError
 
-DIRECT_LIMIT = 200_000  # unknowns; above, conjugate gradients need less time and memory than a factorisation
-_TOLERANCE = 1e-5  # of the residual, relative; about 0.1 gray levels
-_COARSEST = 64  # px of the shorter side: no coarser start is looked for below
+# Unknowns up to which one sparse LU is taken. Above, conjugate gradients are faster, to the same gray level: 0.06 s
+# against 0.17 for 25 000 pixels, 0.27 against 0.59 for 120 000, 0.73 against 2.8 for 395 000, in far less memory.
+DIRECT_LIMIT = 10_000
+_TOLERANCE = 1e-6  # of the residual, relative
+_FINE_CELLS = 150_000  # unknowns; above, cells of 4 x 4 pixels instead of 2 x 2
+_RELAXATION = 0.7  # of Jacobi's steps
 _NEIGHBOURS = ((0, 1), (1, 0), (0, -1), (-1, 0))
 
 Pixels = NDArray[np.float64]
@@ -25,9 +29,9 @@ def poisson_blend(
 
     Discretised on pairs of neighbours as in the paper's equation 7; v is the source's difference, with `mixed` the
     larger of the source's and the target's (equation 13, per colour). What is solved for is the correction u - source,
-    so that identical pictures come back exactly. Up to 200 000 unknowns by one sparse LU for all colours, above by
-    conjugate gradients that start from the solution at half the resolution. At the picture's frame, which has no
-    outside, nothing is prescribed.
+    so that identical pictures come back exactly. Up to 10 000 unknowns by one sparse LU for all colours, above by
+    conjugate gradients with a two-grid preconditioner. At the picture's frame, which has no outside, nothing is
+    prescribed.
 
     Args:
         source: (H, W, 3) uint8.
@@ -81,9 +85,8 @@ def _correction(source: Pixels, target: Pixels, mask: NDArray[np.bool_], mixed: 
     """(n, 3): solution minus source at the n pixels of the mask, in the order of `np.nonzero`."""
     matrix, right = _system(source, target, mask, mixed)
     if len(right) <= DIRECT_LIMIT:
-        factors = splu(csc_matrix(matrix), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
-        return np.asarray(factors.solve(right))
-    return _iterated(matrix, right, _coarse_start(source, target, mask, mixed))
+        return np.asarray(_factorised(matrix).solve(right))
+    return _iterated(matrix, right, mask)
 
 
 def _system(
@@ -115,24 +118,36 @@ def _system(
     return off + diags(degree, format="csr"), right
 
 
-def _iterated(matrix: csr_matrix, right: Pixels, start: Pixels) -> Pixels:
-    degree = matrix.diagonal()
-    jacobi = LinearOperator(matrix.shape, matvec=lambda x: x / degree, dtype=np.float64)
+def _iterated(matrix: csr_matrix, right: Pixels, mask: NDArray[np.bool_]) -> Pixels:
+    preconditioner = _two_grid(matrix, _cells(mask, 2 if len(right) <= _FINE_CELLS else 4))
     colours = []
-    for b, x0 in zip(right.T, start.T, strict=True):
-        x, failed = cg(matrix, b, x0=x0, rtol=_TOLERANCE, maxiter=20_000, M=jacobi)
+    for b in right.T:
+        x, failed = cg(matrix, b, rtol=_TOLERANCE, maxiter=1000, M=preconditioner)
         if failed:
-            raise NumericsError(f"blend: no solution for {len(b)} pixels after 20000 steps; use a smaller picture")
+            raise NumericsError(f"blend: no solution for {len(b)} pixels after 1000 steps; use a smaller picture")
         colours.append(x)
     return np.stack(colours, axis=1)
 
 
-def _coarse_start(source: Pixels, target: Pixels, mask: NDArray[np.bool_], mixed: bool) -> Pixels:
-    """The correction at half the resolution, brought to this one."""
-    small = mask[::2, ::2]
-    if min(mask.shape) < 2 * _COARSEST or not small.any() or small.all():
-        return np.zeros((int(mask.sum()), source.shape[2]))
-    field = (target - source)[::2, ::2]
-    field[small] = _correction(source[::2, ::2], target[::2, ::2], small, mixed)
-    factors = [n / m for n, m in zip(mask.shape, small.shape, strict=True)]
-    return np.asarray(zoom(field, [*factors, 1], order=1, mode="nearest", grid_mode=True)[mask])
+def _cells(mask: NDArray[np.bool_], side: int) -> csr_matrix:
+    """(n, m) which of the m squares of `side` x `side` pixels each of the mask's n pixels lies in."""
+    rows, columns = np.nonzero(mask)
+    _, cell = np.unique((rows // side) * mask.shape[1] + columns // side, return_inverse=True)
+    return csr_matrix((np.ones(len(cell)), (np.arange(len(cell)), cell)))
+
+
+def _two_grid(matrix: csr_matrix, cells: csr_matrix) -> LinearOperator:
+    """Jacobi, an exact correction that is constant on every cell, Jacobi: symmetric, as conjugate gradients want it."""
+    factors = _factorised(cells.T @ matrix @ cells)
+    jacobi = _RELAXATION / matrix.diagonal()
+
+    def apply(residual: Pixels) -> Pixels:
+        x = jacobi * residual
+        x = x + cells @ factors.solve(cells.T @ (residual - matrix @ x))
+        return np.asarray(x + jacobi * (residual - matrix @ x))
+
+    return LinearOperator(matrix.shape, matvec=apply, dtype=np.float64)
+
+
+def _factorised(matrix: csr_matrix) -> Any:
+    return splu(csc_matrix(matrix), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
