@@ -142,6 +142,53 @@ def test_export_equals_pytorch_at_other_sizes_than_it_was_traced_with(tmp_path: 
     assert not rows[:, padded.shape[1] :].any()
 
 
-def test_a_missing_model_is_one_line(home: Path) -> None:
-    result = CliRunner().invoke(app, ["zeroshot", str(home / "csv"), "--model", str(home / "nowhere")])
-    assert (result.exit_code, result.stderr.count("\n")) == (4, 1)
+BROKEN = [
+    (["zeroshot", "{home}/csv", "--model", "{home}/nowhere"], 4, "nowhere: no such folder; give a run directory"),
+    (["zeroshot", "{home}/none", *MODEL], 3, "none: expected a data set"),
+    (
+        ["zeroshot", "{home}/csv", *MODEL, "--label", "Nothing"],
+        3,
+        "no label Nothing; the data set has Cardiomegaly",
+    ),
+    (["ground", "{home}/csv", *MODEL], 3, "no boxes"),
+    (["probe", "{home}/csv", *MODEL, "--fraction", "0"], 2, "fraction: expected more than 0"),
+    (["compare", "{home}/csv", "{home}/nowhere", "{home}/nowhere"], 3, "nowhere: no metrics.json there"),
+    (["explain", "{home}/missing.png", "Edema.", *MODEL], 3, "missing.png: cannot be read"),
+    (["explain", "{film}", "", *MODEL], 3, "report: no sentence"),
+    (["explain", "{film}", "{home}/missing.txt", *MODEL], 3, "missing.txt: cannot be read"),
+    (["search", "edema", "{home}/model", *MODEL], 3, "model: no film; expected a folder"),
+    (["search", " ", "{home}/csv/images", *MODEL], 3, "query: no word in it"),
+    (
+        ["search", "edema", "{home}/csv/images", *MODEL, "--index", "v.pkl"],
+        2,
+        "expected a file that ends in .safetensors",
+    ),
+    (["export", "{home}/onnx", *MODEL, "--channels", "2"], 2, "channels: expected 1 or 3"),
+    (["prepare", "{home}/csv", "{home}/csv"], 2, "csv: holds other files; choose an empty or new folder"),
+    (
+        ["finetune", "{home}/csv", "--job", "detection", *MODEL, "--run-dir", "{home}/ft"],
+        3,
+        "nothing annotated for detection",
+    ),
+    (["evaluate", "{home}/csv", "--model", "hub:x"], 4, "no owner/name of a repository"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code", "message"), BROKEN, ids=[f"{a[0]}-{m[:24]}" for a, _, m in BROKEN])
+def test_wrong_input_is_one_line_with_its_exit_code(
+    home: Path, arguments: list[str], code: int, message: str
+) -> None:
+    film = next((home / "csv" / "images").iterdir())
+    result = CliRunner().invoke(app, [part.format(home=home, film=film) for part in arguments])
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error:")]
+    assert result.exit_code == code, result.stderr
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert "Traceback" not in result.stderr
+
+
+def test_more_shots_than_films_are_undefined_and_not_fewer_shots(home: Path) -> None:
+    result = run(home, "probe", "{home}/csv", *MODEL, "--shots", "1000", "--seeds", "1")
+    (score,) = result["probes"]
+    assert score["value"] is None
+    assert score["undefined"] == len(score["findings"])

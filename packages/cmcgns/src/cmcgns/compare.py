@@ -97,6 +97,8 @@ def comparison_text(rows: list[Difference]) -> str:
 
 
 def _scores(folder: Path, key: str) -> dict[str, NDArray[Any]]:
+    if not (folder / METRICS).is_file():
+        raise DataError(f"{folder.name}: no {METRICS} there; give the --run-dir of `cmcgns evaluate`")
     notes = read_json(folder / METRICS)
     if not isinstance(notes, dict) or notes.get("data_key") != key:
         raise DataError(

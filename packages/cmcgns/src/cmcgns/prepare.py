@@ -111,8 +111,10 @@ def resize_film(film: NDArray[np.float32], side_px: int | None) -> NDArray[np.ui
 def _open_folder(root: Path, plan: dict[str, Any], resume: bool) -> None:
     index = root / INDEX
     if not index.is_file():
-        if any(root.glob("*.tar")):
-            raise ConfigError(f"{root.name}: holds shards of something else; choose another folder")
+        if any(root.iterdir()):  # shards beside other files would change what the folder is taken for
+            raise ConfigError(
+                f"{root.name}: holds other files; choose an empty or new folder, nothing was written"
+            )
         atomic_write(index, json.dumps({**plan, "complete": False, "excluded": {}}, indent=1))
         return
     if not resume:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor
 
-from ._shared.errors import DataError
+from ._shared.errors import ConfigError, DataError
 from ._shared.metrics.classification import auroc
 from ._shared.order import generator
 from .data.pairs import ABSENT, PRESENT, PairDataset
@@ -74,16 +74,19 @@ def probe(
         dataset: labelled films with three sides.
         names: findings; default: all.
         fractions: shares of the training films.
-        shots: numbers of positive and of negative films per finding.
+        shots: numbers of positive and of negative films per finding; one with fewer of either is undefined.
         seeds: draws of each share or shot.
         quiet: no progress.
 
     Raises:
         DataError: no labels, or a side is missing.
+        ConfigError: a share that is none.
     """
     chosen = tuple(names or dataset.label_names)
     if not chosen:
         raise DataError(f"{dataset.name}: no labels to probe")
+    if wrong := [f for f in fractions if not 0 < f <= 1]:
+        raise ConfigError(f"fraction: expected more than 0 and at most 1, got {wrong[0]:g}")
     sides = {side: dataset.side(side) for side in ("train", "validation", "test")}
     features = {side: _features(embed_films(encoder, part.pairs, quiet=quiet)) for side, part in sides.items()}
     labels = {side: part.label_matrix(chosen) for side, part in sides.items()}
@@ -188,11 +191,13 @@ def _auroc(
 
 
 def _shots(labels: Floats, count: int, seed: int, column: int) -> list[int]:
-    """Places of `count` films that show a finding and `count` that do not; fewer where there are fewer."""
+    """Places of `count` films that show a finding and as many that do not; none (undefined) where there are fewer."""
     rng = generator(seed, "shots", column)
     places: list[int] = []
     for value in (PRESENT, ABSENT):
         found = np.flatnonzero(labels == value)
+        if len(found) < count:
+            return []
         places += [int(i) for i in rng.permutation(found)[:count]]
     return places
 

@@ -17,6 +17,7 @@ from ._shared.logs import get_logger, progress
 from .data.pairs import Pair
 from .encoders import Encoder, pair_tensor
 from .features import embed_texts
+from .sentences import split_sentences
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm", ".dicom")
 log = get_logger(__name__)
@@ -56,11 +57,15 @@ def search(
 
     Raises:
         DataError: no film, or the query has no letters.
-        ConfigError: the index belongs to another model.
+        ConfigError: the index belongs to another model, or is no `.safetensors` file.
     """
     films = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
     if not films:
-        raise DataError(f"{folder.name}: no film; expected files that end in {', '.join(SUFFIXES)}")
+        raise DataError(f"{folder.name}: no film; expected a folder with files that end in {', '.join(SUFFIXES)}")
+    if not split_sentences(query):
+        raise DataError("query: no word in it; expected a sentence such as 'right pleural effusion'")
+    if index is not None and index.suffix != ".safetensors":
+        raise ConfigError(f"--index {index.name}: expected a file that ends in .safetensors")
     text = embed_texts(encoder, [query])[0]
     known = _read_index(index, fingerprint(encoder)) if index else {}
     stamps = {str(p.relative_to(folder)): f"{p.stat().st_size}-{p.stat().st_mtime_ns}" for p in films}

@@ -29,6 +29,11 @@ def load(path: str | Path, *, device: str = "auto") -> CMCGNS:
     if str(path).startswith(HUB):
         return CMCGNS.from_pretrained(str(path).removeprefix(HUB)).to(where)
     folder = model_directory(Path(path))
+    if not folder.exists():
+        raise CheckpointError(
+            f"{folder.name}: no such folder; give a run directory of `cmcgns pretrain`, a model directory, or "
+            f"{HUB}owner/name"
+        )
     if (folder / "config.json").is_file() and not (folder / "sums.json").exists():  # of save_pretrained
         return CMCGNS.from_pretrained(folder).to(where)
     tensors, stored = load_model(folder)
