@@ -154,15 +154,21 @@ def macro_auroc(
         patients: (n,).
         resamples: of the bootstrap.
     """
-    both = np.stack([labels, scores], axis=1)
-
-    def mean(rows: NDArray[np.float64]) -> float:
-        values = [_auroc(rows[:, 0, c], rows[:, 1, c]) for c in range(rows.shape[2])]
-        defined = [value for value in values if value == value]
-        return float(np.mean(defined)) if defined else nan
-
-    interval = patient_bootstrap(both, list(patients), statistic=mean, n_resamples=resamples, drop_undefined=True)
+    interval = patient_bootstrap(
+        np.stack([labels, scores], axis=1),
+        list(patients),
+        statistic=lambda rows: macro_auroc_of(rows[:, 0], rows[:, 1]),
+        n_resamples=resamples,
+        drop_undefined=True,
+    )
     return interval.estimate, interval.low, interval.high
+
+
+def macro_auroc_of(labels: NDArray[np.float64], scores: NDArray[np.float64]) -> float:
+    """Mean AUROC over the findings that have both classes; arguments as in `macro_auroc`."""
+    values = [_auroc(labels[:, c], scores[:, c]) for c in range(labels.shape[1])]
+    defined = [value for value in values if value == value]
+    return float(np.mean(defined)) if defined else nan
 
 
 def _auroc(labels: NDArray[np.float64], scores: NDArray[np.float64]) -> float:

@@ -20,6 +20,8 @@ class FeatureMaps(nn.Module):
     Attributes:
         channels: C_i.
         strides: pixels per cell.
+        levels: numbers of the three coarsest maps of different strides, for detection; dilated networks have several
+            maps of one stride, of which the last counts.
         frozen: no gradient reaches the tower and its norm statistics stay.
     """
 
@@ -37,6 +39,7 @@ class FeatureMaps(nn.Module):
             self.train()
         self.channels = [m.shape[1] for m in maps]
         self.strides = [self.side_px // m.shape[-1] for m in maps]
+        self.levels = sorted({stride: level for level, stride in enumerate(self.strides)}.values())[-3:]
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Images (B, 1 or 3, S, S) in [-1, 1] -> maps."""
@@ -56,24 +59,25 @@ class FeatureMaps(nn.Module):
 
 
 class Pyramid(nn.Module):
-    """The three coarsest maps with one width: 1x1 lateral maps and top-down sums (FPN), 3x3 smoothing.
+    """The maps of `FeatureMaps.levels` with one width: 1x1 lateral maps and top-down sums (FPN), 3x3 smoothing.
 
     Attributes:
         out_channels: width, under the name that torchvision's detectors read.
-        strides: of the three maps.
+        strides: of the maps.
     """
 
     def __init__(self, maps: FeatureMaps, width: int) -> None:
         super().__init__()
         self.maps, self.out_channels = maps, width
-        self.strides = maps.strides[-3:]
-        self.lateral = nn.ModuleList(nn.Conv2d(c, width, 1) for c in maps.channels[-3:])
-        self.smooth = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(3))
+        self.strides = [maps.strides[level] for level in maps.levels]
+        self.lateral = nn.ModuleList(nn.Conv2d(maps.channels[level], width, 1) for level in maps.levels)
+        self.smooth = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in maps.levels)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Images -> maps by level, finest first."""
-        found = [layer(m) for layer, m in zip(self.lateral, self.maps(images)[-3:], strict=True)]
-        for level in (1, 0):
+        every = self.maps(images)
+        found = [layer(every[level]) for layer, level in zip(self.lateral, self.maps.levels, strict=True)]
+        for level in reversed(range(len(found) - 1)):
             found[level] = found[level] + interpolate(
                 found[level + 1], size=found[level].shape[-2:], mode="nearest"
             )

@@ -30,6 +30,7 @@ class FCOSDetector(nn.Module):
             score_thresh=config.score_cut,
             nms_thresh=config.nms_iou,
             detections_per_img=config.max_boxes,
+            size_divisible=1,  # no padding: a transformer takes its own side only
         )
 
     def losses(self, images: Tensor, targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:

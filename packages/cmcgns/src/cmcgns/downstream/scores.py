@@ -14,7 +14,7 @@ from .._shared.metrics.statistics import PatientInterval, patient_bootstrap
 from ..data.pairs import Pair
 from ..metrics.detection import RSNA_THRESHOLDS, Detections, ImageMatches, match_image, pooled_precision
 from ..metrics.segmentation import mean_dice
-from ..zeroshot import macro_auroc
+from ..zeroshot import macro_auroc, macro_auroc_of
 from .models import Classifier, Model, Segmenter
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def paired_difference(
     Args:
         first: rows of `predict_side`.
         second: the other model's, of the same films.
-        task: detection or segmentation.
+        task: either's.
         pairs: the films.
         resamples: of the patient bootstrap.
     """
@@ -100,6 +100,9 @@ def _measure(rows: Rows, task: FinetuneTask) -> Callable[[Places], float]:
     """Rows -> the metric of some of them."""
     if task.config.job == "detection":
         return _map_of(rows, task.names)[0]
+    if task.config.job == "classification":
+        scores, labels = (np.array([row[i] for row in rows]) for i in (0, 1))
+        return lambda places: macro_auroc_of(labels[places], scores[places])
     values = mean_dice([r[0] for r in rows], [r[1] for r in rows], empty=task.config.empty).values
 
     def mean(places: Places) -> float:

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import batched_nms
 
+from .._shared.errors import ConfigError
 from .backbone import FeatureMaps
 from .config import HeadConfig
 
@@ -24,14 +25,21 @@ class YOLODetector(nn.Module):
 
     Losses: BCE of the place in the cell and squared error of the log size (x 2.5), BCE of the confidence (negatives x
     0.5, anchors that overlap a box by more than 0.5 without being the best ignored), BCE of the class at positives.
+
+    Raises:
+        ConfigError: the backbone has maps of fewer than three strides.
     """
 
     anchors: Tensor
 
     def __init__(self, maps: FeatureMaps, classes: int, config: HeadConfig) -> None:
         super().__init__()
+        if len(maps.levels) < len(ANCHORS_416):
+            raise ConfigError(
+                f"head.kind yolo: expected a backbone with maps of 3 strides, got {len(maps.levels)}; choose fcos"
+            )
         self.maps, self.classes, self.config = maps, classes, config
-        self.strides = maps.strides[-3:]
+        self.strides = [maps.strides[level] for level in maps.levels]
         scale = maps.side_px / 416
         self.register_buffer("anchors", torch.tensor(ANCHORS_416) * scale)
         self.heads = nn.ModuleList(
@@ -41,7 +49,7 @@ class YOLODetector(nn.Module):
                 nn.LeakyReLU(0.1),
                 nn.Conv2d(2 * config.width, 3 * (5 + classes), 1),
             )
-            for c in maps.channels[-3:]
+            for c in (maps.channels[level] for level in maps.levels)
         )
         for head in self.heads:  # confidence starts low: nearly every anchor is empty
             nn.init.constant_(head[-1].bias.view(3, -1)[:, 4].data, -3.0)  # type: ignore[index]  # a Sequential
@@ -89,8 +97,9 @@ class YOLODetector(nn.Module):
     def _outputs(self, images: Tensor) -> list[Tensor]:
         """Per level (B, 3, rows, columns, 5 + K)."""
         outputs = []
-        for head, features in zip(self.heads, self.maps(images)[-3:], strict=True):
-            raw = head(features)
+        every = self.maps(images)
+        for head, level in zip(self.heads, self.maps.levels, strict=True):
+            raw = head(every[level])
             outputs.append(raw.view(len(raw), 3, -1, *raw.shape[-2:]).permute(0, 1, 3, 4, 2))
         return outputs
 
