@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 from diffusers.models.attention import BasicTransformerBlock
 from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
-_WRAPPER = "model.vision_model."  # the backbone's prefix in published files; transformers 5 has no such level
+_WRAPPER = (
+    "model.vision_model."  # the backbone's prefix in published files; recent transformers have no such level
+)
 
 
 class Mapper(nn.Module):
@@ -87,10 +89,15 @@ class ExemplarEncoder(nn.Module):
         )
 
 
-def from_published(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Names of a published file as this module has them; position numbers, which are no weights, are left out."""
+def from_published(tensors: Mapping[str, Tensor], own: Collection[str]) -> dict[str, Tensor]:
+    """Names of a published file as this module has them; position numbers, which are no weights, are left out.
+
+    Args:
+        tensors: of the file.
+        own: names of the module, which depend on the version of transformers.
+    """
     named = {
-        f"model.{name.removeprefix(_WRAPPER)}" if name.startswith(_WRAPPER) else name: tensor
+        f"model.{name.removeprefix(_WRAPPER)}" if name.startswith(_WRAPPER) and name not in own else name: tensor
         for name, tensor in tensors.items()
     }
     return {name: tensor for name, tensor in named.items() if not name.endswith("position_ids")}
@@ -99,6 +106,8 @@ def from_published(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def to_published(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The inverse of `from_published`, so that other programs find the names that they know."""
     return {
-        f"{_WRAPPER}{name.removeprefix('model.')}" if name.startswith("model.") else name: tensor
-        for name, tensor in tensors.items()
+        f"{_WRAPPER}{name.removeprefix(_WRAPPER).removeprefix('model.')}"
+        if name.startswith("model.")
+        else name: value
+        for name, value in tensors.items()
     }

@@ -90,7 +90,8 @@ def load_encoder(folder: Path) -> ExemplarEncoder:
         **{name: config[name] for name in CLIPVisionConfig().to_dict() if name in config and name in _VISION}
     )
     encoder = ExemplarEncoder(vision, int(config.get("projection_dim", 768)))
-    load_strict(encoder, from_published(_weights(folder, _TRANSFORMERS)), _named(folder))
+    tensors = from_published(_weights(folder, _TRANSFORMERS), encoder.state_dict().keys())
+    load_strict(encoder, tensors, _named(folder))
     return encoder
 
 
