@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._shared.errors import DataError
-from .._shared.io.images import read_image
+from ..engine.images import decode
 from ..poisson import harmonic_fill
 from .catalogue import registered, registered_warp
 from .interface import Conditions, Image, Mask
@@ -27,7 +27,7 @@ def oracle(person: Image, garment: Image, conditions: Conditions) -> Image:
     """
     if conditions.reference is None:
         raise DataError(f"{conditions.pair_id}: oracle needs the answer, which exists in the paired setting only")
-    return read_image(conditions.reference, alpha="drop").array
+    return decode(conditions.reference)
 
 
 @registered("mean_fill")
