@@ -137,12 +137,13 @@ def page(results: list[dict[str, Any]]) -> str:
         "The same holds for the pointing game: findings are the bright shapes of a film, so a map that happens to "
         "follow brightness points at one of them whatever the sentence says, and random weights often do. Chance of "
         "such a map is what sentences about other findings score in the same boxes; the table of differences takes it "
-        "off. There a control is near 0, and not exactly: a fixed random network can favour the right shape by accident. "
+        "off. There a control is near 0, and not exactly: a random network can favour the right shape by accident. "
         "Chance in the first table of the pointing game is the share of the film that the boxes cover.",
         "",
         f"`loss.image_weight` is {IMAGE_WEIGHT:g} here. Without it (the method as published) maps pointed at cells of "
         "the border: the contrast of sentences looks at a sentence's own film only, so cells may hold a code for every "
-        "sentence that says nothing of the film. Tower, steps and weight were chosen on seeds 101 to 104, which are not in the tables.",
+        "sentence that says nothing of the film. Tower, steps and weight were chosen on seeds 101 to 104, which are "
+        "not in the tables.",
     ]
     for measure in results[0]["trained"]:
         lines += [
