@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -101,6 +104,40 @@ def test_a_run_that_was_stopped_ends_bit_equal_and_its_best_weights_are_a_method
     assert with_compose(method, "feather").version == f"{method.version}+feather"
     with pytest.raises(ConfigError, match="holds a run already"):
         train_warp(dataset, resumed, tmp_path / "whole", device="cpu", quiet=True)
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_it_ends_bit_equal(root: Path, tmp_path: Path) -> None:
+    often = [text.replace("checkpoint_every=10", "checkpoint_every=5") for text in SMALL]
+    options = [part for text in often for part in ("--set", text)]
+
+    def command(run: Path) -> list[str]:
+        arguments = [
+            "train-warp",
+            str(root),
+            "--recipe",
+            "tiny",
+            "--run-dir",
+            str(run),
+            "--steps",
+            "60",
+            "--resume",
+        ]
+        return [sys.executable, "-m", "tryon_bench", *arguments, "--device", "cpu", "--quiet", *options]
+
+    subprocess.run(command(tmp_path / "whole"), check=True, timeout=200)
+    cut = tmp_path / "cut"
+    process = subprocess.Popen(command(cut))
+    deadline = time.monotonic() + 120
+    while not list(cut.glob("checkpoints/step-*")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    assert process.wait(20) != 0
+    assert not (cut / "checkpoints" / "last").exists()
+    subprocess.run(command(cut), check=True, timeout=200)
+    first, second = weights(tmp_path / "whole"), weights(cut)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_what_it_cannot_train_on_is_refused(root: Path, tmp_path: Path) -> None:
