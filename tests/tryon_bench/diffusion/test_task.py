@@ -98,6 +98,17 @@ def test_mask_weight_counts_repainted_places_more(make_task: MakeTask) -> None:
     assert 0 < float(keep.mean()) < 1
 
 
+def test_little_noise_counts_less_by_the_signal_to_noise_ratio(make_task: MakeTask) -> None:
+    plain, weighted = make_task(), make_task(snr_gamma=5.0)
+    for t in (5, 900):
+        batch = _batch(plain)
+        batch["t"][:] = t
+        with torch.no_grad():
+            ratio = float(weighted.loss(batch)["loss"] / plain.loss(batch)["loss"])
+        alpha = float(plain.scheduler.alphas_cumprod[t])
+        assert ratio == pytest.approx(min(1.0, 5.0 * (1 - alpha) / alpha), rel=1e-5)
+
+
 def test_forty_steps_take_at_least_a_fifth_off_the_loss(make_task: MakeTask) -> None:
     """From a random base and a ControlNet that starts as nothing; measured on fixed noise."""
     task = make_task(drop_exemplar=0.0, drop_hint=0.0)

@@ -84,7 +84,8 @@ def train_pbe(
     ) as run:
         base = _base(dataset, config, run_dir, allow_config_change, common)
         base.require_size(config.frame.size)
-        run.write_data(describe_data(dataset, config, folder_sha256(base_folder(run_dir, config))))
+        if rank() == 0:  # gigabytes to read
+            run.write_data(describe_data(dataset, config, folder_sha256(base_folder(run_dir, config))))
         task = build_task(base, dataset, config, start=joint_controlnet(run_dir, config))
         result = fit(task, config.train, run, **common)
         if rank() == 0:
