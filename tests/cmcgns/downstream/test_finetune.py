@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
-from cmcgns._shared.errors import CheckpointError, DataError
+from cmcgns._shared.errors import CheckpointError, DataError, ResourceError
 from cmcgns.cli import app
 from cmcgns.data.pairs import PairDataset
 from cmcgns.data.splits import assign_split
@@ -82,6 +83,22 @@ def test_a_few_steps_on_one_batch_lower_the_loss_and_leave_the_frozen_tower(
     assert all(torch.equal(before[k], after[k]) for k in frozen)
 
 
+@pytest.mark.parametrize(
+    ("job", "head"), [("classification", "linear"), ("detection", "fcos"), ("segmentation", "unet")]
+)
+def test_a_tower_that_is_not_frozen_learns(job: str, head: str) -> None:
+    config = settings(job, head).model_copy(update={"frozen": False})
+    task = task_of(config)
+    before = {name: value.clone() for name, value in task.model.state_dict().items()}
+    optimizer = torch.optim.SGD(task.model.parameters(), lr=0.1)
+    task.model.train()
+    task.loss(task.batch(range(6), [np.random.default_rng(i) for i in range(6)]))["loss"].backward()
+    optimizer.step()
+    tower = [k for k in before if ("maps.net." in k or k.startswith("tower.")) and k.endswith("conv1.weight")]
+    assert tower
+    assert all(not torch.equal(before[k], task.model.state_dict()[k]) for k in tower)
+
+
 @pytest.mark.parametrize(("tower", "strides"), [("tiny-resnet", [2, 4, 8, 8, 8]), ("tiny-vit", [4, 8, 16])])
 def test_maps_have_the_strides_they_say(tower: str, strides: list[int]) -> None:
     maps = FeatureMaps(model(tower).image, frozen=True)
@@ -116,6 +133,31 @@ def test_a_finetuned_model_is_loaded_with_equal_scores(tmp_path: Path) -> None:
     task = FinetuneTask(module, [], [], stored, names, {})
     assert score_side(module, task, data().side("test").pairs)["value"] == pytest.approx(result.test["value"])
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["test"]["n"] == result.test["n"]
+
+
+@pytest.mark.parametrize(("job", "head"), [("detection", "fcos"), ("segmentation", "unet")])
+def test_a_run_that_dies_and_goes_on_ends_as_one_that_did_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job: str, head: str
+) -> None:
+    """Weights bit-equal, and the same test metric; masks are turned at random, boxes are not."""
+    config = settings(job, head, max_steps=4, checkpoint_every=1)
+    whole = finetune(config, model(), tmp_path / "whole", dataset=data(), quiet=True)
+    original, seen = FinetuneTask.loss, []
+
+    def dies(self: FinetuneTask, batch: Any) -> Any:
+        seen.append(1)
+        if len(seen) == 3:
+            raise MemoryError
+        return original(self, batch)
+
+    monkeypatch.setattr(FinetuneTask, "loss", dies)
+    with pytest.raises(ResourceError, match="memory"):
+        finetune(config, model(), tmp_path / "run", dataset=data(), quiet=True)
+    monkeypatch.setattr(FinetuneTask, "loss", original)
+    resumed = finetune(config, model(), tmp_path / "run", dataset=data(), resume=True, quiet=True)
+    assert resumed.test == whole.test
+    first, second = (load_file(r.fit.last_path / "model.safetensors") for r in (whole, resumed))
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
 
 
 def test_a_pretraining_run_is_no_finetuned_model(tmp_path: Path) -> None:
