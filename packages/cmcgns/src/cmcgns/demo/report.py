@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from .._shared.errors import ConfigError
 from .._shared.report.html import Figure, Section, Table, render_report
 from ..data.pairs import PairDataset
 from ..encoders import Encoder, pair_tensor
@@ -26,38 +27,16 @@ def demo_page(
     found: Mapping[str, Evaluation], encoder: Encoder, test: PairDataset, steps: Mapping[str, int], minutes: float
 ) -> str:
     """The page as one HTML file."""
-    rows = []
-    for name, part in found.items():
-        if part.zero_shot is None or part.retrieval is None or part.grounding is None:
-            continue
-        ten = next(r for r in part.retrieval.recalls if r.k == 10)
-        point, specific, macro = part.grounding.pointing, part.grounding.specific, part.zero_shot.macro
-        rows.append(
-            [
-                NAMES[name],
-                str(steps.get(name, "none")),
-                f"{macro[0]:.3f} ({macro[1]:.3f} to {macro[2]:.3f})",
-                f"{ten.value:.3f} ({ten.low:.3f} to {ten.high:.3f}), chance {ten.chance:.3f}",
-                f"{point.value:.3f} ({point.low:.3f} to {point.high:.3f}), chance {part.grounding.pointing_chance:.3f}",
-                f"{specific.value:.3f} ({specific.low:.3f} to {specific.high:.3f}), chance 0",
-                str(part.samples),
-            ]
-        )
-    header = [
-        "model",
-        "steps",
-        "mean zero-shot AUROC",
-        "recall@10, film to report",
-        "pointing game",
-        "less other sentences",
-        "films",
-    ]
+    columns = {NAMES[name]: _measures(part, steps.get(name)) for name, part in found.items()}
+    names = list(columns[NAMES["trained"]])
+    rows = [[name, *(column[name] for column in columns.values())] for name in names]
+    header = [f"{found['trained'].samples} test films", *columns]
     overview = Section(
         "Pretrained beside two controls",
         text=(
             f"Both trainings took {minutes:g} minutes on the same films in the same order. "
             "Zero-shot prompts are sentences of the training reports. A map that follows brightness points at findings "
-            "whatever its sentence says, so the last column but one takes off what sentences about other findings "
+            "whatever its sentence says, so the last row takes off what sentences about other findings "
             f"score in the same boxes. {CAVEAT}"
         ),
         tables=[Table(header, rows)],
@@ -65,6 +44,28 @@ def demo_page(
     )
     details = Section("The pretrained model in detail", tables=evaluation_tables(found["trained"]))
     return render_report("cmcgns demo", [overview, details], note=CAVEAT)
+
+
+def _measures(part: Evaluation, steps: int | None) -> dict[str, str]:
+    """One column of the table: what was measured, with its interval and chance."""
+    zero, retrieval, grounding = part.zero_shot, part.retrieval, part.grounding
+    if zero is None or retrieval is None or grounding is None:
+        raise ConfigError("the demo's evaluation lacks a part; remove the run directory and start again")
+    recalls = {r.direction.replace("-", " "): r for r in retrieval.recalls if r.k == 10}
+    point, specific = grounding.pointing, grounding.specific
+    return {
+        "training steps": "none" if steps is None else str(steps),
+        "mean zero-shot AUROC, chance 0.5": _interval(*zero.macro),
+        **{f"recall@10 {n}, chance {r.chance:.3f}": _interval(r.value, r.low, r.high) for n, r in recalls.items()},
+        f"pointing game, chance {grounding.pointing_chance:.3f}": _interval(point.value, point.low, point.high),
+        "the same less other findings' sentences, chance 0": _interval(
+            specific.value, specific.low, specific.high
+        ),
+    }
+
+
+def _interval(value: float, low: float, high: float) -> str:
+    return f"{value:.3f} ({low:.3f} to {high:.3f})"
 
 
 def _maps(encoder: Encoder, test: PairDataset) -> list[Figure]:
