@@ -144,6 +144,7 @@ def test_export_equals_pytorch_at_other_sizes_than_it_was_traced_with(tmp_path: 
 
 BROKEN = [
     (["zeroshot", "{home}/csv", "--model", "{home}/nowhere"], 4, "nowhere: no such folder; give a run directory"),
+    (["zeroshot", "{home}/csv", "--model", "{home}/csv"], 4, "csv: holds no model; give a run directory"),
     (["zeroshot", "{home}/none", *MODEL], 3, "none: expected a data set"),
     (
         ["zeroshot", "{home}/csv", *MODEL, "--label", "Nothing"],

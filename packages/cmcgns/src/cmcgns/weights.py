@@ -29,9 +29,10 @@ def load(path: str | Path, *, device: str = "auto") -> CMCGNS:
     if str(path).startswith(HUB):
         return CMCGNS.from_pretrained(str(path).removeprefix(HUB)).to(where)
     folder = model_directory(Path(path))
-    if not folder.exists():
+    if not folder.is_file() and not (folder / "model.safetensors").is_file():
+        found = "holds no model" if folder.is_dir() else "no such folder"
         raise CheckpointError(
-            f"{folder.name}: no such folder; give a run directory of `cmcgns pretrain`, a model directory, or "
+            f"{folder.name}: {found}; give a run directory of `cmcgns pretrain`, a model directory, or "
             f"{HUB}owner/name"
         )
     if (folder / "config.json").is_file() and not (folder / "sums.json").exists():  # of save_pretrained
