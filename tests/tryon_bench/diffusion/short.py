@@ -15,5 +15,5 @@ SHORT: dict[str, Any] = {
     "split": "test",
     "frame": {"height_px": 32, "width_px": 24},
     "tiny_base": {"vae": _STAGE, "joint": _STAGE},
-    "train": {**_STAGE, "monitor_mode": "min", "schedule": "constant"},
+    "train": {**_STAGE, "monitor_mode": "min", "schedule": "constant", "warmup_steps": 0},
 }

@@ -170,6 +170,14 @@ def test_every_recipe_is_a_valid_configuration(name: str) -> None:
     assert config.train.monitor_mode == "min"
 
 
+def test_settings_given_in_part_leave_the_others_as_they_are() -> None:
+    """A recipe or a flag that names one setting must not reset the rest of its table to the loop's defaults."""
+    config = DiffusionConfig.model_validate({"train": {"max_steps": 5}, "tiny_base": {"vae": {"seed": 1}}})
+    assert config.train == DiffusionConfig().train.model_copy(update={"max_steps": 5})
+    assert config.tiny_base.vae == DiffusionConfig().tiny_base.vae.model_copy(update={"seed": 1})
+    assert config.train.clip_norm == 1.0
+
+
 def _command(data: Path, run_dir: Path, base: Path, steps: int, *more: str) -> list[str]:
     settings = ["frame.height_px=32", "frame.width_px=24", "train.batch_size=4"]
     settings += ["train.checkpoint_every=4", "train.validate_every=12", "train.lr=3e-3", "train.ema_decay=0.9"]

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from .._shared.config import FrozenModel
+from .._shared.config import FrozenModel, completed
 from .._shared.engine.config import TrainConfig
 
 HintName = Literal["garment", "densepose", "pose", "warped", "agnostic"]
 
 TINY = "tiny"
+
+VAE = TrainConfig(max_steps=1000, lr=1e-2, batch_size=4, weight_decay=0, clip_norm=1.0, validate_every=10**6)
+JOINT = TrainConfig(
+    max_steps=1000,
+    lr=8e-3,
+    batch_size=4,
+    weight_decay=0,
+    clip_norm=1.0,
+    validate_every=10**6,
+    monitor_mode="min",
+)
+TRAIN = TrainConfig(
+    lr=2e-5, batch_size=8, clip_norm=1.0, schedule="constant", warmup_steps=500, monitor_mode="min"
+)
 
 
 class FrameConfig(FrozenModel):
@@ -39,24 +53,19 @@ class FrameConfig(FrozenModel):
 class TinyBaseConfig(FrozenModel):
     """Training of the random tiny base, which can do nothing before it has seen the data."""
 
-    vae: TrainConfig = TrainConfig(
-        max_steps=1000, lr=1e-2, batch_size=4, weight_decay=0, clip_norm=1.0, validate_every=10**6
-    )
-    joint: TrainConfig = TrainConfig(
-        max_steps=1000,
-        lr=8e-3,
-        batch_size=4,
-        weight_decay=0,
-        clip_norm=1.0,
-        validate_every=10**6,
-        monitor_mode="min",
-    )
+    vae: TrainConfig = VAE
+    joint: TrainConfig = JOINT
     drop_hint: float = Field(
         0.3,
         ge=0,
         lt=1,
         description="share of samples of the joint stage that the base sees without the ControlNet",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _stages_given_in_part(cls, values: Any) -> Any:
+        return completed(values, {"vae": VAE, "joint": JOINT})
 
 
 class DiffusionConfig(FrozenModel):
@@ -89,12 +98,9 @@ class DiffusionConfig(FrozenModel):
         0, ge=0, description="pairs at the list's end that are held out; 0: the training pairs are measured"
     )
     tiny_base: TinyBaseConfig = TinyBaseConfig()
-    train: TrainConfig = TrainConfig(
-        lr=2e-5,
-        batch_size=8,
-        clip_norm=1.0,
-        ema_decay=0.999,
-        schedule="constant",
-        warmup_steps=500,
-        monitor_mode="min",
-    )
+    train: TrainConfig = TRAIN
+
+    @model_validator(mode="before")
+    @classmethod
+    def _training_given_in_part(cls, values: Any) -> Any:
+        return completed(values, {"train": TRAIN})
