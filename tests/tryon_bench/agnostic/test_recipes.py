@@ -307,6 +307,41 @@ def test_what_is_missing_or_of_another_size_is_said() -> None:
         make(scene.photo, scene.parse("vitonhd"), np.zeros((25, 3)))
 
 
+@pytest.mark.parametrize("recipe", [recipe for recipe in RECIPES if recipe != "pose"])
+def test_labels_of_any_integer_type_give_the_same_mask(recipe: Recipe) -> None:
+    _, scene, pose = person(2, (128, 96))
+    parse, parts = scene.parse("vitonhd"), (scene.names != "").astype(np.uint8)
+    expected = make(scene.photo, parse, pose, recipe, densepose=parts)
+    for kind in (np.int64, np.int32, np.uint16):
+        found = make(scene.photo, parse.astype(kind), pose, recipe, densepose=parts.astype(kind))
+        np.testing.assert_array_equal(found.repaint, expected.repaint)
+        np.testing.assert_array_equal(found.parse, expected.parse)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"person": np.zeros((64, 48, 3))}, r"person: float64 .* expected a photo, uint8 \(H, W, 3\)"),
+        ({"person": np.zeros((64, 48), np.uint8)}, r"person: uint8 of shape \(64, 48\)"),
+        ({"person": np.zeros((64, 48, 4), np.uint8)}, r"person: uint8 of shape \(64, 48, 4\)"),
+        ({"parse": np.zeros((64, 48))}, "parse: float64; expected label ids as integers"),
+        ({"parse": np.full((64, 48), 300)}, "parse: ids 300 to 300; expected 0 to 255"),
+        ({"densepose": np.full((64, 48), -1)}, "densepose: ids -1 to -1"),
+        ({"person_mask": np.zeros((64, 48), np.uint8)}, "person_mask: uint8; expected bool"),
+        ({"pose": np.zeros(36), "size": (32, 24)}, r"pose: \(36,\), expected \(18, 2\)"),
+    ],
+)
+def test_arrays_of_another_type_are_refused(change: dict[str, Any], message: str) -> None:
+    given = {"person": np.zeros((64, 48, 3), np.uint8), "parse": np.zeros((64, 48), np.uint8)}
+    with pytest.raises(DataError, match=message):
+        make(**{**given, "pose": np.full((18, 2), 20.0), **change})
+
+
+def test_the_result_can_be_drawn_on() -> None:
+    _, scene, pose = person(1)
+    assert made(scene, pose, "cat-dm").image.flags.writeable
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     pose=arrays(

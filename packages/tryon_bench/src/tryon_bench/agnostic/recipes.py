@@ -17,6 +17,7 @@ from .body import completed
 from .canvas import Mask
 from .catvton import catvton
 from .dresscode import dresscode, ladi
+from .inputs import as_labels, require_mask, require_photo
 from .ootd import ootd
 from .posed import posed
 from .subject import Subject
@@ -63,14 +64,14 @@ _RULES: dict[Recipe, _Rule] = {
 
 def make(
     person: NDArray[np.uint8],
-    parse: NDArray[np.uint8] | None,
+    parse: NDArray[np.integer] | None,
     pose: NDArray[Any],
     recipe: Recipe = "hr-viton-v3.2",
     size: tuple[int, int] | None = None,
     category: Category = "upper_body",
     *,
     scheme: Scheme = "vitonhd",
-    densepose: NDArray[np.uint8] | None = None,
+    densepose: NDArray[np.integer] | None = None,
     person_mask: Mask | None = None,
 ) -> Agnostic:
     """Hide what a try-on method shall paint anew, by the recipe of a published data set or method.
@@ -94,7 +95,8 @@ def make(
 
     Raises:
         ConfigError: unknown recipe, scheme or category, or a recipe that does not know the category.
-        DataError: masks of another size than the photo, no parse for a recipe that needs one, or no shoulders.
+        DataError: a photo that is not 8-bit RGB, maps and masks of another type or size, no parse for a recipe that
+            needs one, or no shoulders.
 
     Example:
         >>> photo, parse = np.zeros((96, 72, 3), np.uint8), np.zeros((96, 72), np.uint8)
@@ -108,12 +110,13 @@ def make(
     joints = np.array(pose, dtype=np.float64)
     if parse is None and recipe != "pose":
         raise DataError(f"recipe {recipe} needs a parse; give one, or take the recipe pose, which needs none")
-    given = {"parse": parse, "densepose": densepose, "person_mask": person_mask}
-    for name, array in given.items():
-        if array is not None and array.shape != person.shape[:2]:
-            raise DataError(f"{name}: {array.shape}, the photo has {person.shape[:2]} (H, W); they must be equal")
-    if size is not None and size != person.shape[:2]:
-        joints[:, :2] *= [size[1] / person.shape[1], size[0] / person.shape[0]]
+    require_photo(person)
+    height, width, _ = person.shape
+    parse = as_labels("parse", parse, (height, width))
+    densepose = as_labels("densepose", densepose, (height, width))
+    person_mask = require_mask("person_mask", person_mask, (height, width))
+    if size is not None and size != (height, width):
+        joints[..., :2] *= [size[1] / width, size[0] / height]
         person = resize_uint8(person, size, "pillow_lanczos")
         parse, densepose = (array if array is None else resize_labels(array, size) for array in (parse, densepose))
         person_mask = None if person_mask is None else resize_mask(person_mask, size)
@@ -128,7 +131,7 @@ def gray_where(person: NDArray[np.uint8], repaint: Mask) -> NDArray[np.uint8]:
     """The photo with gray where it is repainted."""
     image = Image.fromarray(person)
     image.paste((GRAY, GRAY, GRAY), None, Image.fromarray(repaint))  # several times faster than indexing
-    return np.asarray(image)
+    return np.array(image)
 
 
 def resize_labels(labels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
