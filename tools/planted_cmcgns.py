@@ -135,7 +135,7 @@ def page(results: list[dict[str, Any]]) -> str:
         "brightness ranks all of them alike, up or down.",
         "",
         "The same holds for the pointing game: findings are the bright shapes of a film, so a map that happens to "
-        "follow brightness points at one of them whatever the sentence says, and random weights often do. Chance of "
+        "follow brightness points at one of them whatever the sentence says, as random weights at times do. Chance of "
         "such a map is what sentences about other findings score in the same boxes; the table of differences takes it "
         "off. There a control is near 0, and not exactly: a random network can favour the right shape by accident. "
         "Chance in the first table of the pointing game is the share of the film that the boxes cover.",
