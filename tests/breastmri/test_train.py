@@ -191,3 +191,10 @@ def test_recipes_are_valid_settings():
     for name in recipe_names():
         if name != "claims":
             load_config(Config, base=read_recipe(name), flags={"data.root": "somewhere"})
+
+
+def test_one_setting_of_the_training_leaves_the_other_defaults_as_they_are():
+    default = Config.model_validate({"data": {"root": "d"}}).train
+    assert (default.lr, default.clip_norm, default.warmup_steps, default.monitor) == (1e-3, 1.0, 20, "auc")
+    changed = Config.model_validate({"data": {"root": "d"}, "train": {"epochs": 3}}).train
+    assert changed == default.model_copy(update={"epochs": 3})

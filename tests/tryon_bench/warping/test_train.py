@@ -177,3 +177,7 @@ def test_train_and_run_from_the_command_line(root: Path, tmp_path: Path, run_cli
     assert json.loads(used.stdout)["made"] == 16
     assert run_cli("run", "warp_net", root, "--out", tmp_path / "b").exit_code == 2
     assert run_cli("run", "flow", root, "--checkpoint", tmp_path / "run", "--out", tmp_path / "b").exit_code == 2
+
+
+def test_one_setting_of_the_training_keeps_that_less_is_better() -> None:
+    assert WarpConfig.model_validate({"train": {"epochs": 3}}).train.monitor_mode == "min"

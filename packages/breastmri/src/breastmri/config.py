@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ._shared.config import FrozenModel
+from ._shared.config import FrozenModel, completed
 from ._shared.engine.config import TrainConfig
 from .preprocess import Preprocessing
 
 LossKind = Literal["cmsl", "sphereface2", "bce", "focal", "normface", "asoftmax", "cosface", "arcface"]
+TRAIN = TrainConfig(lr=1e-3, clip_norm=1.0, warmup_steps=20, monitor="auc")
 HEAD_OF_LOSS = {
     "cmsl": "cosine",
     "sphereface2": "cosine",
@@ -91,4 +92,9 @@ class Config(FrozenModel):
     model: ModelConfig = ModelConfig()
     augment: AugmentConfig = AugmentConfig()
     loss: LossConfig = LossConfig()
-    train: TrainConfig = TrainConfig(lr=1e-3, clip_norm=1.0, warmup_steps=20, monitor="auc")
+    train: TrainConfig = TRAIN
+
+    @model_validator(mode="before")
+    @classmethod
+    def _training_given_in_part(cls, values: Any) -> Any:
+        return completed(values, {"train": TRAIN})

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Any
 
-from .._shared.config import FrozenModel
+from pydantic import Field, model_validator
+
+from .._shared.config import FrozenModel, completed
 from .._shared.engine.config import TrainConfig
+
+TRAIN = TrainConfig(monitor_mode="min")
 
 
 class WarpNetConfig(FrozenModel):
@@ -30,4 +34,9 @@ class WarpConfig(FrozenModel):
     flip: bool = Field(True, description="mirror half of the samples")
     model: WarpNetConfig = WarpNetConfig()
     loss: WarpLossConfig = WarpLossConfig()
-    train: TrainConfig = TrainConfig(monitor_mode="min")
+    train: TrainConfig = TRAIN
+
+    @model_validator(mode="before")
+    @classmethod
+    def _training_given_in_part(cls, values: Any) -> Any:
+        return completed(values, {"train": TRAIN})
