@@ -2,8 +2,8 @@
 
     python tools/picture_tryon_pbe.py RUN DATA [OUT]
 
-RUN is a finished `tryon-bench train-pbe DATA --recipe tiny --run-dir RUN`, DATA its synthetic set. "Before" is the same
-frozen base with a new ControlNet, which changes nothing: what the base does alone.
+RUN is a finished `tryon-bench train-pbe DATA --recipe tiny --run-dir RUN`, DATA its synthetic set. "Before" has the
+trained VAE, without which nothing can be seen, and the random UNet of step 0; "base alone" the trained UNet without ControlNet.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from tryon_bench.data.open import open_dataset
-from tryon_bench.diffusion.components import new_controlnet
+from tryon_bench.diffusion.components import Components, new_controlnet, tiny_components
 from tryon_bench.diffusion.model import GuidedInpainting
 from tryon_bench.diffusion.pairs import prepare_pair, to_tensors
 from tryon_bench.diffusion.sampler import SamplerSettings, draw, initial_noise
@@ -23,7 +23,7 @@ from tryon_bench.diffusion.storage import TrainedModel, load_trained
 from tryon_bench.engine.images import decode
 
 ROOT = Path(__file__).parents[1]
-COLUMNS = ("garment", "base alone", "with ControlNet", "photo")
+COLUMNS = ("garment", "before", "base alone", "after", "photo")
 SCALE, GAP, HEAD = 3, 4, 14
 STEPS = 30
 
@@ -36,15 +36,23 @@ def main() -> None:
     samples = open_dataset(data, "auto", "paired").samples
     config, base = trained.config.frame, trained.model.components
     pairs = [prepare_pair(sample, config, base.ref_px) for sample in samples]
-    untrained = GuidedInpainting(base, new_controlnet(base, trained.model.controlnet.config.conditioning_channels))
+    random = tiny_components(trained.config.train.seed, trained.config.tiny_base.vae_factor)
+    start = Components(base.vae, random.unet, random.encoder, base.noise)
     columns = [
         [decode(sample.garment) for sample in samples],
-        _drawn(TrainedModel(untrained.eval(), trained.config, "", ""), pairs),
+        _drawn(_without_controlnet(start, trained), pairs),
+        _drawn(_without_controlnet(base, trained), pairs),
         _drawn(trained, pairs),
         [pair.person for pair in pairs],
     ]
     Image.fromarray(_sheet(columns)).save(out, optimize=True)
     print(out, out.stat().st_size)
+
+
+def _without_controlnet(base: Components, trained: TrainedModel) -> TrainedModel:
+    """With a new ControlNet, which changes nothing."""
+    new = new_controlnet(base, trained.model.controlnet.config.conditioning_channels)
+    return TrainedModel(GuidedInpainting(base, new).eval(), trained.config, "", "")
 
 
 def _drawn(trained: TrainedModel, pairs: list) -> list[np.ndarray]:

@@ -59,3 +59,11 @@ def test_size_that_cannot_be_halved_is_refused_with_the_nearest_one() -> None:
         tiny_components(0).require_size((62, 48))
     with pytest.raises(ConfigError, match=r"multiples of 64 .* got 512x400; the nearest is 512x384"):
         published_components().require_size((512, 400))
+
+
+def test_tiny_base_of_factor_four_has_a_hint_of_the_latents_size() -> None:
+    base = tiny_components(0, 4)
+    assert (base.vae_factor, base.side_multiple) == (4, 8)
+    control = new_controlnet(base, 7)
+    embedded = control.controlnet_cond_embedding(torch.zeros(1, 7, 64, 48))
+    assert embedded.shape[2:] == base.vae.encode(torch.zeros(1, 3, 64, 48)).latent_dist.mean.shape[2:] == (16, 12)

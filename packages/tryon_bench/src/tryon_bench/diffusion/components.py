@@ -88,14 +88,20 @@ class Components:
         return replace(self, unet=unet)
 
 
-def tiny_components(seed: int) -> Components:
-    """Random networks of 0.3 million parameters for sizes that are multiples of 4; minutes on a CPU, no download."""
+def tiny_components(seed: int, vae_factor: int = 2) -> Components:
+    """Random networks of 0.3 million parameters; minutes on a CPU, no download.
+
+    Args:
+        seed: of the weights.
+        vae_factor: pixels per latent, 2 or 4; pictures have sides of multiples of twice that.
+    """
+    widths = (8, 16, 32)[: vae_factor.bit_length()]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         vae = AutoencoderKL(
-            block_out_channels=(8, 16),
-            down_block_types=("DownEncoderBlock2D",) * 2,
-            up_block_types=("UpDecoderBlock2D",) * 2,
+            block_out_channels=widths,
+            down_block_types=("DownEncoderBlock2D",) * len(widths),
+            up_block_types=("UpDecoderBlock2D",) * len(widths),
             layers_per_block=1,
             latent_channels=4,
             norm_num_groups=4,

@@ -53,6 +53,9 @@ class FrameConfig(FrozenModel):
 class TinyBaseConfig(FrozenModel):
     """Training of the random tiny base, which can do nothing before it has seen the data."""
 
+    vae_factor: Literal[2, 4] = Field(
+        2, description="pixels per latent: 4 is blurred, and learnt in a quarter of the time"
+    )
     vae: TrainConfig = VAE
     joint: TrainConfig = JOINT
     drop_hint: float = Field(

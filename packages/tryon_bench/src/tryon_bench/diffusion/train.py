@@ -152,7 +152,7 @@ def _base(
 def _train_tiny(
     dataset: Dataset, config: DiffusionConfig, stages: Path, allow: bool, common: dict[str, Any]
 ) -> tuple[Components, ControlNetModel]:
-    base = tiny_components(config.train.seed)
+    base = tiny_components(config.train.seed, config.tiny_base.vae_factor)
     base.require_size(config.frame.size)
     pairs, held_out = _split(dataset, config, base.ref_px)
     result = _stage(VaeTask(base.vae, pairs, config), config.tiny_base.vae, config, stages / "vae", allow, common)
