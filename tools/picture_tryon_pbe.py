@@ -3,7 +3,8 @@
     python tools/picture_tryon_pbe.py RUN DATA [OUT]
 
 RUN is a finished `tryon-bench train-pbe DATA --recipe tiny --run-dir RUN`, DATA its synthetic set. "Before" has the
-trained VAE, without which nothing can be seen, and the random UNet of step 0; "base alone" the trained UNet without ControlNet.
+trained VAE, without which nothing can be seen, and the random UNet of step 0; "base alone" the trained UNet
+without ControlNet.
 """
 
 from __future__ import annotations
