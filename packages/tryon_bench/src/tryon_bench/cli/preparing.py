@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from .._shared.cli import DebugOption, JsonOption, QuietOption, ResumeOption, command, emit
+from .._shared.cli import DebugOption, JsonOption, QuietOption, command, emit
 from .app import FolderOption, PairsOption, SchemeOption, SplitOption, app, height_width, role_folders
 
 
@@ -47,12 +47,14 @@ def prepare_command(
         int | None, typer.Option("--workers", metavar="N", min=1, help="Processes; one per core by default.")
     ] = None,
     allow: Annotated[bool, typer.Option("--allow", metavar="", help="Leave out what cannot be prepared.")] = False,
-    resume: ResumeOption = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", metavar="", help="Go on in OUT, which was begun with these settings.")
+    ] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Make a data set in VITON-HD's layout from photos, garments, parses and keypoints; run it again to go on."""
+    """Make a data set in VITON-HD's layout from photos, garments, parses and keypoints; safe to kill."""
     from .._shared.config import load_config
     from ..prepare.run import prepare_dataset
     from ..prepare.settings import Settings

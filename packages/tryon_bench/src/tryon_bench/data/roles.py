@@ -47,16 +47,27 @@ def require_folder(root: Path, folders: Sequence[str], what: str) -> Path:
 
 
 def role_file(root: Path, role: Role, stem: str) -> Path | None:
-    """The file of a role for one photo, or None where no folder has it."""
+    """The file of a role for one photo, or None where no folder has it; suffixes count in capitals too."""
     for folder in role.folders:
         if not (root / folder).is_dir():
             continue
         for template in role.stems:
-            for suffix in role.suffixes:
+            for suffix in (name for known in role.suffixes for name in (known, known.upper())):
                 path = root / folder / f"{template.format(stem)}{suffix}"
                 if path.is_file():
                     return path
     return None
+
+
+def require_chosen(root: Path, folders: Mapping[str, str]) -> None:
+    """Refuse a folder that a user names for a role and that is not there: its files would count as missing.
+
+    Raises:
+        DataError: no such folder.
+    """
+    for role, name in folders.items():
+        if not (root / name).is_dir():
+            raise DataError(f"--folder {role}={name}: no such folder in {root.name}; correct the name")
 
 
 def require_scheme(name: str | None, default: Scheme) -> Scheme:

@@ -28,7 +28,10 @@ def prepare_garment(item: Item, settings: Settings, out: OutputFolder) -> None:
             f"{given.name if given else path.name}: {mask.shape}, the garment has {garment.shape[:2]} (H, W)"
         )
     if not np.any(mask):
-        raise DataError(f"{path.name}: no garment found on white; give a mask in cloth-mask/")
+        where = "no garment found on white; give a mask in cloth-mask/"
+        raise DataError(
+            f"{path.name}: {where if given is None else f'its mask {given.name} is empty; draw it anew'}"
+        )
     box = Letterbox((garment.shape[0], garment.shape[1]), settings.size)
     out.jpeg("cloth", f"{item.stem}.jpg", box.photo(garment, "white"))
     out.mask("cloth-mask", f"{item.stem}.jpg", box.mask(mask))

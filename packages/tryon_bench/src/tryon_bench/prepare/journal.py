@@ -83,6 +83,17 @@ class Journal:
         except OSError as err:
             raise os_error(err, self._path) from err
 
+    def replace(self, record: Record, folder: Path) -> None:
+        """Write the record of an item that was made again, and remove the files that it has no more.
+
+        Raises:
+            ResourceError: the disk is full.
+        """
+        old = self.records.get(record.key)
+        for name in set(() if old is None else old.outputs) - set(record.outputs):
+            (folder / name).unlink(missing_ok=True)
+        self.add(record)
+
     def forget(self, key: tuple[str, str], folder: Path) -> None:
         """Remove the files of an item that cannot be made any more, or is gone from the source."""
         record = self.records.pop(key, None)

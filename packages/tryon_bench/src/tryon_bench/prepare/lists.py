@@ -99,7 +99,7 @@ def write_lists(root: Path, split: str, lists: Lists, kept: set[tuple[str, str]]
     counts = {}
     for setting, pairs in rows.items():
         whole = [(p, g) for p, g in pairs if ("photo", p) in kept and ("garment", g) in kept]
-        gap = "\t" if any(" " in name for pair in whole for name in pair) else " "
+        gap = "\t" if any(letter.isspace() for pair in whole for name in pair for letter in name) else " "
         if whole:
             atomic_write(root / names[setting], "".join(f"{p}.jpg{gap}{g}.jpg\n" for p, g in whole))
         else:

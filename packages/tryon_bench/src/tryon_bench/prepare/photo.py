@@ -123,6 +123,10 @@ def _joints(
     path = item.files.get("keypoints")
     if path is not None:
         joints = read_keypoints(path, size)
+        if np.isnan(joints[:, 0]).all():
+            raise DataError(
+                f"{path.name}: all joints of the first person are missing; give others, or --estimate them"
+            )
         inside = ((joints[:, :2] >= 0) & (joints[:, :2] < [size[1], size[0]])).all(axis=1)
         if not inside.any():
             raise DataError(

@@ -91,15 +91,14 @@ def prepare_dataset(
         quiet: no progress.
 
     Raises:
-        ConfigError: the target is in use or was begun with other settings.
+        ConfigError: the target is in use, was begun with other settings, or lies in the source or around it.
         DataError: the source cannot be used, MediaPipe's models are needed and not there, or (without `allow`) some
             files cannot be used; all others are prepared then.
         ResourceError: the target cannot be written.
     """
     photos, garments, folder = find_items(source, settings.split, folders or {})
     lists = make_lists(folder, source, settings.split, [i.stem for i in photos], [i.stem for i in garments], pairs)
-    if target.resolve() == source.resolve() or source.resolve() in target.resolve().parents:
-        raise ConfigError(f"{target.name}: lies in the source folder; choose a place outside of it")
+    _require_apart(source.resolve(), target.resolve())
     if settings.estimate:
         _require_models(photos, settings)
     require_writable_dir(target)
@@ -133,7 +132,7 @@ def _prepare_all(
             if result.record is None:
                 journal.forget(result.key, folder)
             elif not result.kept:
-                journal.add(result.record)
+                journal.replace(result.record, folder)
             done.append(result)
             bar.update()
     return done
@@ -161,9 +160,11 @@ def _prepare(job: _Job) -> _Done:
                 estimated=tuple(notes.estimated),
             )  # fmt: skip
     except DataError as err:
+        # what is said of arrays has no name yet
+        reason = str(err) if any(path.name in str(err) for path in item.files.values()) else f"{item.stem}: {err}"
         for name in out.written:
             (job.folder / name).unlink(missing_ok=True)
-        return _Done(key, None, False, str(err))
+        return _Done(key, None, False, reason)
     return _Done(key, record, False)
 
 
@@ -185,6 +186,14 @@ def _finish(
     journal.compact()
     kept = sum(d.kept for d in done)
     return Prepared(len(done) - kept - len(failed), kept, failed, removed, counts, without_parse)
+
+
+def _require_apart(source: Path, target: Path) -> None:
+    """Results among the photos would be read as photos, and photos among the results be replaced by them."""
+    if source == target or source in target.parents:
+        raise ConfigError(f"{target.name}: lies in the source folder; choose a place outside of it")
+    if target in source.parents:
+        raise ConfigError(f"{target.name}: the source folder {source.name} lies in it; choose another folder")
 
 
 def _require_models(photos: list[Item], settings: Settings) -> None:

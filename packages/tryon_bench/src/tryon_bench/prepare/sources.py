@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .._shared.errors import DataError
 from ..data.formats.vitonhd import ROLES
-from ..data.roles import IMAGE_SUFFIXES, Role, require_folder, require_roles, role_file
+from ..data.roles import IMAGE_SUFFIXES, Role, require_chosen, require_folder, require_roles, role_file
 
 PHOTOS = ("image", "images", "person", "persons")
 GARMENTS = ("cloth", "clothes", "garment", "garments")
@@ -42,13 +42,14 @@ def find_items(root: Path, split: str, folders: Mapping[str, str]) -> tuple[list
     """Photos and garments by name, and the folder in which they are: `root/<split>` if there is one, else `root`.
 
     Raises:
-        DataError: no such folder, nothing in it, or two files of one name.
+        DataError: no such folder, nothing in it, two files of one name, or a name that a list of pairs cannot hold.
         ConfigError: a folder for an unknown role.
     """
     require_roles(folders, ("person", "garment", *PHOTO_ROLES, *GARMENT_ROLES))
     if not root.is_dir():
         raise DataError(f"{root.name}: no such folder; expected photos in image/ and garments in cloth/")
     folder = root / split if (root / split).is_dir() else root
+    require_chosen(folder, folders)
     photos = _items(folder, "photo", "person", PHOTOS, PHOTO_ROLES, folders)
     garments = _items(folder, "garment", "garment", GARMENTS, GARMENT_ROLES, folders)
     return photos, garments, folder
@@ -70,6 +71,11 @@ def _items(
         raise DataError(f"{pictures.name}/: no images; expected {kind}s as {', '.join(IMAGE_SUFFIXES)}")
     found: dict[str, Path] = {}
     for file in files:
+        if not _listable(file.stem):
+            raise DataError(
+                f"{pictures.name}/: {file.name!r} cannot stand in a list of pairs; rename it, without tabs, line "
+                "breaks, backslashes and leading spaces"
+            )
         if file.stem in found:
             raise DataError(f"{pictures.name}/: {found[file.stem].name} and {file.name} have one name; keep one")
         found[file.stem] = file
@@ -79,6 +85,11 @@ def _items(
         Item(kind, stem, {"image": file, **_present(folder, searched, stem)}, tried)
         for stem, file in found.items()
     ]
+
+
+def _listable(stem: str) -> bool:
+    """Whether `read_pairs` gives the name back."""
+    return stem == stem.lstrip() and len(stem.splitlines()) == 1 and not set(stem) & {"\t", "\\"}
 
 
 def _present(folder: Path, roles: Mapping[str, Role], stem: str) -> dict[str, Path]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..._shared.errors import DataError
 from ..labels import Scheme
 from ..pairs import Pair, find_list, read_pairs, require_setting
-from ..roles import OPTIONAL_ROLES, Role, require_folder, require_roles, require_scheme, role_file
+from ..roles import OPTIONAL_ROLES, Role, require_chosen, require_folder, require_roles, require_scheme, role_file
 from ..sample import Dataset, Sample
 from .options import Options
 
@@ -85,6 +85,7 @@ class _Finder:
 
     def __init__(self, layout: Layout, folder: Path, options: Options) -> None:
         chosen = options.folders
+        require_chosen(folder, chosen)
         self.layout, self.folder, self.setting = layout, folder, options.setting
         self.persons = require_folder(folder, _chosen(chosen, "person", layout.person), "person photos")
         self.garments = require_folder(folder, _chosen(chosen, "garment", layout.garment), "garment photos")
