@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
 from cmcgns.cli import app
+from cmcgns.demo.run import DemoResult
 
 
 @pytest.mark.slow
@@ -35,3 +37,23 @@ def test_the_demo_stands_beside_its_controls_and_writes_a_page(
     assert (again.exit_code, "pass --resume" in again.stderr) == (2, True)
     other = CliRunner().invoke(app, [*command, "--resume", "--seed", "5"])
     assert (other.exit_code, "choose another --run-dir" in other.stderr) == (2, True)
+
+
+def measured(auroc: float, recall: float, specific: float) -> SimpleNamespace:
+    """The parts of an evaluation that the demo's answer depends on; a pointing game that brightness alone would win."""
+    grounding = {"pointing": SimpleNamespace(value=0.5), "pointing_chance": 0.1}
+    return SimpleNamespace(
+        zero_shot=SimpleNamespace(macro=(auroc, 0.0, 1.0)),
+        retrieval=SimpleNamespace(recalls=[SimpleNamespace(k=10, value=recall, chance=0.05)] * 2),
+        grounding=SimpleNamespace(**grounding, specific=SimpleNamespace(value=specific)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("control", "answer"),
+    [((0.5, 0.05, 0.0), True), ((0.8, 0.05, 0.0), False), ((0.5, 0.2, 0.0), False), ((0.5, 0.05, 0.2), False)],
+)
+def test_one_measure_in_which_one_control_wins_is_a_no(control: tuple[float, ...], answer: bool) -> None:
+    trained, fair = measured(0.7, 0.1, 0.1), measured(0.5, 0.05, 0.0)
+    for others in ((measured(*control), fair), (fair, measured(*control))):
+        assert DemoResult(trained, *others, {}, Path("page")).beats_controls is answer  # type: ignore[arg-type]
