@@ -75,6 +75,13 @@ def test_nobody_is_an_error_that_names_the_photo(photo: np.ndarray) -> None:
         person_mask(empty, "wall.jpg")
 
 
+@pytest.mark.assets
+def test_joints_of_one_person_in_the_outline_of_another_are_refused(photo: np.ndarray) -> None:
+    two = np.concatenate([photo, photo[:, ::-1]], axis=1)
+    with pytest.raises(DataError, match=r"two\.jpg: only \d+% of MediaPipe's joints lie in the person's outline"):
+        estimate_pose(two, name="two.jpg")
+
+
 def test_landmarks_become_coco_18_with_a_neck_and_gaps() -> None:
     landmarks = np.stack([np.arange(33.0), np.arange(33.0) * 2, np.zeros(33)], axis=1)
     visibility = np.ones(33)

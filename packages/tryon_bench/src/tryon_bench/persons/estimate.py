@@ -27,6 +27,7 @@ _MARGIN = 1.25  # side of the crop over the circle's diameter, as in MediaPipe
 _EDGE = 0.02  # of the height
 _PRESENT = 0.5
 _SEEN = 0.5
+_WITHIN = 0.5  # share of the seen joints that lie in the outline: all of the astronaut's, few of two side by side
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,20 +88,28 @@ def estimate_pose(
     """Landmarks by MediaPipe's pose model.
 
     Args:
-        photo: (H, W, 3) uint8, of one person.
+        photo: (H, W, 3) uint8, of one upright person: the model sees nobody lying or upside down, or sees them wrongly.
         mask: (H, W) the person; estimated where None.
         model: size of the network.
         name: what messages call the photo.
 
     Raises:
-        DataError: the model has not been fetched, or it is not sure of anybody.
+        DataError: the model has not been fetched, it is not sure of anybody, or joints and mask lie apart, as they do
+            where several persons are in the photo.
     """
-    crop = _Crop.around(person_mask(photo, name) if mask is None else mask)
+    mask = person_mask(photo, name) if mask is None else mask
+    crop = _Crop.around(mask)
     for _ in range(_ROUNDS):
         pose, crop = _looked(photo, crop, model)
     if pose.score < _PRESENT:
         raise DataError(
             f"{name}: MediaPipe is not sure of a person in it ({pose.score:.2f}); give keypoints of yours"
+        )
+    within = _share_within(pose.coco18((mask.shape[0], mask.shape[1])), mask)
+    if within < _WITHIN:
+        raise DataError(
+            f"{name}: only {within:.0%} of MediaPipe's joints lie in the person's outline; are there several persons? "
+            "Give keypoints of yours, or cut the photo"
         )
     return pose
 
@@ -146,6 +155,12 @@ class _Crop:
             affine = tuple(value / shrink for value in affine)
         cut = image.transform((SIDE, SIDE), Image.Transform.AFFINE, affine, Image.Resampling.BILINEAR)
         return np.asarray(cut, dtype=np.float32) / np.float32(255)
+
+
+def _share_within(joints: NDArray[np.float64], mask: Mask) -> float:
+    """Share of the seen joints that lie in the mask; 0 where none is seen."""
+    seen = joints[np.isfinite(joints[:, 0]), :2].astype(int)
+    return float(mask[seen[:, 1], seen[:, 0]].mean()) if len(seen) else 0.0
 
 
 def _looked(photo: NDArray[np.uint8], crop: _Crop, model: PoseModel) -> tuple[Pose, _Crop]:
