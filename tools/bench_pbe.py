@@ -37,7 +37,8 @@ def pbe_lines(part: dict[str, Any]) -> list[str]:
         "## ControlNet + Paint-by-Example",
         "",
         f"The tiny configuration (0.4 million parameters, random weights), {width} x {height}, batch {TINY_BATCH}, one "
-        f"thread, processor time, median of {ROUNDS} rounds in turns. Nothing is said about the published size.",
+        f"thread, processor time, median of {ROUNDS} rounds (sampling {ROUNDS // 4}) in turns. Nothing is "
+        "said about the published size.",
         "",
         "| training step | images/s | time against plain |",
         "|---|---|---|",
