@@ -135,6 +135,30 @@ def test_the_file_is_named(damage: Callable[[Path], None], message: str, source:
         prepare(source, tmp_path / "data")
 
 
+def test_labels_of_another_scheme_are_noticed(tmp_path: Path, run_cli: Callable[..., Result]) -> None:
+    source = write_source(tmp_path / "photos")
+    for number in (1, 2):
+        labels = draw_actor(number, SIZE, 0).photo().parse("atr")
+        write_labels(source / "image-parse" / f"p{number}.png", labels)
+    common = ("prepare", source, "--size", "128x96", "--quiet")
+    wrong, right = (run_cli(*common, tmp_path / name, "--parse-scheme", name) for name in ("vitonhd", "atr"))
+    assert "2 photos show hardly an upper garment between shoulders and hips" in wrong.stdout
+    assert "is --parse-scheme vitonhd right?" in wrong.stdout
+    assert "hardly" not in right.stdout
+    assert json.loads((tmp_path / "vitonhd" / "prepare_test.json").read_text())["photos_without_top"] == 2
+
+
+def test_a_file_that_cannot_be_read_is_named(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusing(path: Path) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("tryon_bench.prepare.run.sha256_file", refusing)
+    with pytest.raises(DataError, match=r"the first: p1\.jpg: cannot be read \(Permission denied\)"):
+        prepare(source, tmp_path / "data")
+
+
 def test_a_synthetic_set_is_prepared_as_it_is(tmp_path: Path, run_cli: Callable[..., Result]) -> None:
     write_synthetic("vitonhd", tmp_path / "made", cases=3, size=SIZE)
     done = run_cli("prepare", tmp_path / "made", tmp_path / "data", "--size", "128x96", "--quiet")

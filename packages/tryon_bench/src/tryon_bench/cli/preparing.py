@@ -82,4 +82,9 @@ def prepare_command(
             f"{done.without_parse} photos have no parse: their masks come from pose and outline, and metrics of the "
             "clothing are undefined in the paired setting"
         )
+    if done.without_top:
+        lines.append(
+            f"{done.without_top} photos show hardly an upper garment between shoulders and hips: is --parse-scheme "
+            f"{settings.parse_scheme} right?"
+        )
     emit({"out": str(out), **vars(done)}, as_json, "\n".join(lines))

@@ -30,6 +30,7 @@ class Record(FrozenModel):
         outputs: names relative to the split's folder.
         recipe: of the agnostic person; "" for garments.
         estimated: what MediaPipe gave.
+        shows_top: whether the parse has an upper garment where the torso is.
     """
 
     kind: str
@@ -38,6 +39,7 @@ class Record(FrozenModel):
     outputs: tuple[str, ...]
     recipe: str = ""
     estimated: tuple[str, ...] = ()
+    shows_top: bool = True
 
     @property
     def has_parse(self) -> bool:

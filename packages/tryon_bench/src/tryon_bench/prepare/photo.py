@@ -18,6 +18,7 @@ from ..data.relabel import in_vitonhd_ids
 from ..engine.images import decode
 from .files import OutputFolder
 from .letterbox import Letterbox
+from .plausible import shows_top
 from .settings import Settings
 from .sources import Item
 
@@ -34,10 +35,12 @@ class Notes:
     Attributes:
         recipe: of the agnostic person.
         estimated: what MediaPipe gave, because the user had none.
+        shows_top: whether the parse has an upper garment where the torso is; True without a parse.
     """
 
     recipe: Recipe
     estimated: list[str] = field(default_factory=list)
+    shows_top: bool = True
 
 
 def prepare_photo(item: Item, settings: Settings, out: OutputFolder) -> Notes:
@@ -65,6 +68,7 @@ def prepare_photo(item: Item, settings: Settings, out: OutputFolder) -> Notes:
         ),
         box,
     )  # fmt: skip
+    notes.shows_top = labels is None or shows_top(labels, pose)
     stem = item.stem
     out.jpeg("image", f"{stem}.jpg", canvas)
     out.jpeg("agnostic-v3.2", f"{stem}.jpg", agnostic.image)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .._shared.errors import ConfigError, DataError
-from .._shared.files import atomic_write, os_error, require_writable_dir, sha256_file
+from .._shared.files import atomic_write, require_writable_dir, sha256_file
 from .._shared.logs import progress
 from .._shared.strict_json import to_json
 from .files import OutputFolder
@@ -36,6 +36,7 @@ class Prepared:
         removed: items whose sources are gone.
         pairs: rows per setting.
         without_parse: photos whose masks come from pose and outline alone.
+        without_top: photos whose parse has hardly an upper garment where the torso is, as by a wrong scheme.
     """
 
     made: int
@@ -44,6 +45,7 @@ class Prepared:
     removed: int
     pairs: dict[str, int]
     without_parse: int
+    without_top: int
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,8 @@ def _prepare(job: _Job) -> _Done:
     try:
         inputs = {role: sha256_file(path) for role, path in item.files.items()}
     except OSError as err:
-        return _Done(key, None, False, str(os_error(err, Path(str(err.filename)))))
+        name = Path(str(err.filename)).name
+        return _Done(key, None, False, f"{name}: cannot be read ({err.strerror}); check its permissions")
     if job.known is not None and job.known.inputs == inputs and _all_there(job.folder, job.known):
         return _Done(key, job.known, True)
     out = OutputFolder(job.folder)
@@ -157,7 +160,7 @@ def _prepare(job: _Job) -> _Done:
             notes = prepare_photo(item, job.settings, out)
             record = Record(
                 kind=item.kind, stem=item.stem, inputs=inputs, outputs=tuple(out.written), recipe=notes.recipe,
-                estimated=tuple(notes.estimated),
+                estimated=tuple(notes.estimated), shows_top=notes.shows_top,
             )  # fmt: skip
     except DataError as err:
         # what is said of arrays has no name yet
@@ -175,17 +178,19 @@ def _finish(
     failed = {f"{d.key[0]} {d.key[1]}": d.problem for d in done if d.record is None}
     counts = write_lists(settings_file.parent, settings.split, lists, set(journal.records))
     without_parse = sum(r.kind == "photo" and not r.has_parse for r in journal.records.values())
+    without_top = sum(not r.shows_top for r in journal.records.values())
     summary = {
         "settings": settings.model_dump(),
         "pairs": counts,
         "pairs_from": lists.origin,
         "photos_without_parse": without_parse,
+        "photos_without_top": without_top,
         "failed": failed,
     }
     atomic_write(settings_file, to_json(summary, indent=2) + "\n")
     journal.compact()
     kept = sum(d.kept for d in done)
-    return Prepared(len(done) - kept - len(failed), kept, failed, removed, counts, without_parse)
+    return Prepared(len(done) - kept - len(failed), kept, failed, removed, counts, without_parse, without_top)
 
 
 def _require_apart(source: Path, target: Path) -> None:
