@@ -35,6 +35,14 @@ def test_a_missing_joint_takes_its_bones_with_it(missing: float) -> None:
     assert draw_skeleton(np.full((18, 3), np.nan), SIZE).max() == 0
 
 
+@pytest.mark.parametrize("far", [5e3, 1e9, 1e300, -np.inf])
+def test_a_joint_far_away_is_missing_and_costs_no_time(far: float) -> None:
+    pose, without = spread(), spread()
+    pose[4, :2], without[4] = far, np.nan
+    np.testing.assert_array_equal(draw_skeleton(pose, SIZE), draw_skeleton(without, SIZE))
+    assert heat_maps(pose, SIZE)[4].max() == 0
+
+
 def test_heat_maps_peak_at_their_joint() -> None:
     pose = spread()
     pose[7] = np.nan

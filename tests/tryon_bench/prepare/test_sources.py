@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import Result
 
 from tryon_bench._shared.errors import ConfigError, DataError
@@ -146,6 +147,20 @@ def test_labels_of_another_scheme_are_noticed(tmp_path: Path, run_cli: Callable[
     assert "is --parse-scheme vitonhd right?" in wrong.stdout
     assert "hardly" not in right.stdout
     assert json.loads((tmp_path / "vitonhd" / "prepare_test.json").read_text())["photos_without_top"] == 2
+
+
+@pytest.mark.parametrize("name", ["p3.heic", "p3.gif"])
+def test_a_photo_in_another_format_is_named_and_not_passed_over(name: str, source: Path, tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(source / "image" / name, format="GIF")
+    with pytest.raises(DataError, match=rf"the first: {name}: cannot be decoded; expected a whole PNG, JPEG"):
+        prepare(source, tmp_path / "data")
+
+
+def test_nothing_left_is_no_success_with_allow(source: Path, tmp_path: Path) -> None:
+    for path in (source / "image-parse").iterdir():
+        path.unlink()
+    with pytest.raises(DataError, match=r"2 of 4 files .* go on with --resume, no pair is left without them"):
+        prepare_dataset(source, tmp_path / "data", SETTINGS, workers=1, quiet=True, allow=True)
 
 
 def test_a_file_that_cannot_be_read_is_named(

@@ -44,7 +44,7 @@ def completed(pose: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float64]:
         >>> completed(pose, (100, 80))[[1, 8, 11]].tolist()
         [[30.0, 30.0], [20.0, 60.0], [40.0, 60.0]]
     """
-    joints = _found(pose, size)
+    joints = found_joints(pose, size)
     _complete_shoulders(joints)
     _complete_hips(joints)
     return joints
@@ -67,7 +67,12 @@ def straightened_hips(joints: NDArray[np.float64]) -> tuple[Point, Point]:
     return middle - half, middle + half
 
 
-def _found(pose: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float64]:
+def found_joints(pose: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float64]:
+    """(18, 2) px, NaN where missing, which is also what lies further away from the photo than its size.
+
+    Raises:
+        DataError: another shape.
+    """
     if pose.ndim != 2 or pose.shape[0] != 18 or pose.shape[1] not in (2, 3):
         raise DataError(f"pose: {pose.shape}, expected (18, 2) or (18, 3), the joints of COCO-18")
     joints = np.array(pose[:, :2], dtype=np.float64)

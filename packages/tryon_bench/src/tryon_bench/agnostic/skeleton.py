@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from .body import NECK, NOSE
+from .body import NECK, NOSE, found_joints
 from .canvas import known
 
 # COCO-18 bones from the neck outwards; bone i has the colour of hue i / 18, joint i likewise, as OpenPose draws them
@@ -39,7 +39,7 @@ def draw_skeleton(pose: NDArray[Any], size: tuple[int, int]) -> NDArray[np.uint8
     image = Image.new("RGB", size[::-1])
     draw = ImageDraw.Draw(image)
     width = max(1, round(_BONE * size[0]))
-    joints = _present(pose)
+    joints = found_joints(pose, size)
     for (start, end), colour in zip(BONES, COLOURS, strict=False):
         if known(joints[start], joints[end]):
             shade = tuple(round(_BONE_SHADE * value) for value in colour)
@@ -66,7 +66,7 @@ def heat_maps(
     """
     height, width = size
     maps = np.zeros((18, height, width), np.float32)
-    for index, (x, y) in enumerate(_present(pose)):
+    for index, (x, y) in enumerate(found_joints(pose, size)):
         if not np.isfinite(x + y):
             continue
         if kind == "gaussian":
@@ -81,9 +81,3 @@ def heat_maps(
             )
         maps[index] = np.outer(down, across)
     return maps
-
-
-def _present(pose: NDArray[Any]) -> NDArray[np.float64]:
-    joints = np.array(pose[:, :2], dtype=np.float64)
-    joints[(joints == 0).all(axis=1)] = np.nan
-    return joints

@@ -117,9 +117,10 @@ def prepare_dataset(
         result = _finish(settings_file, settings, lists, journal, done, len(gone))
     if result.failed and not (allow and any(result.pairs.values())):
         first = next(iter(result.failed.values()))
+        others = "no pair is left without them" if allow else "or leave them out with --allow"
         raise DataError(
             f"{len(result.failed)} of {len(done)} files could not be prepared; the first: {first}; all reasons are in "
-            f"{settings_file.name}; repair them and go on with --resume, or leave them out with --allow"
+            f"{settings_file.name}; repair them and go on with --resume, {others}"
         )
     return result
 

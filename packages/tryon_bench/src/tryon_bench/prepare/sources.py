@@ -12,6 +12,8 @@ from ..data.roles import IMAGE_SUFFIXES, Role, require_chosen, require_folder, r
 
 PHOTOS = ("image", "images", "person", "persons")
 GARMENTS = ("cloth", "clothes", "garment", "garments")
+# taken for photos and garments, so that they are named as what cannot be read instead of being passed over
+_OTHER_PICTURES = (".jfif", ".gif", ".heic", ".heif", ".avif", ".jp2", ".jxl")
 PHOTO_ROLES = {
     "parse": Role((*ROLES["parse"].folders, "parse", "parses")),
     "keypoints": Role((*ROLES["keypoints"].folders, "keypoints", "pose"), ("{}_keypoints", "{}"), (".json",)),
@@ -65,7 +67,9 @@ def _items(
 ) -> list[Item]:
     pictures = require_folder(folder, (chosen[role],) if role in chosen else names, f"{kind}s")
     files = sorted(
-        p for p in pictures.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")
+        path
+        for path in pictures.iterdir()
+        if path.suffix.lower() in (*IMAGE_SUFFIXES, *_OTHER_PICTURES) and not path.name.startswith(".")
     )
     if not files:
         raise DataError(f"{pictures.name}/: no images; expected {kind}s as {', '.join(IMAGE_SUFFIXES)}")
