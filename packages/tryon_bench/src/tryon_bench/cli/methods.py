@@ -46,6 +46,7 @@ ComposeOption = Annotated[
     "run",
     examples=[
         "tryon-bench run tps_contour DATA --out runs/tps --setting unpaired",
+        "tryon-bench run mean_fill,copy_paste,tps_contour DATA --out runs/baselines",
         "tryon-bench run flow DATA --out runs/flow --compose feather",
         "tryon-bench run warp_net DATA --checkpoint runs/warp --out runs/warped",
         "tryon-bench run command DATA --out runs/photos --command 'cp {person} {out}'",
@@ -54,7 +55,11 @@ ComposeOption = Annotated[
 def run_command(
     method: Annotated[
         str,
-        typer.Argument(metavar="METHOD", help="tps_contour, flow, ... (an unknown one lists all), or command."),
+        typer.Argument(
+            metavar="METHOD",
+            help="tps_contour, flow, ... (an unknown one lists all), or command. Several, divided by commas, go into "
+            "a folder each below --out.",
+        ),
     ],
     data: DataArgument,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the results go, as PNG.")],
@@ -83,22 +88,21 @@ def run_command(
     from ..methods.external import chosen_method
     from ..methods.run import run_method
 
-    chosen = with_compose(_learned(method, checkpoint) or chosen_method(method, command_line), compose)
+    names = method.split(",")
+    chosen = [
+        with_compose(_learned(name, checkpoint) or chosen_method(name, command_line), compose) for name in names
+    ]
     dataset = open_dataset(
         data, fmt, setting, pairs, split=split, parse_scheme=scheme, folders=role_folders(folder)
     )
-    made = run_method(chosen, dataset, out, seed=seed or 0, resume=resume, quiet=quiet)
-    emit(
-        {
-            "method": chosen.id,
-            "version": chosen.version,
-            "out": str(out),
-            "made": made,
-            "pairs": len(dataset.samples),
-        },
-        as_json,
-        f"{made} results made, {len(dataset.samples)} pairs in {out}",
-    )
+    runs = []
+    for name, one in zip(names, chosen, strict=True):
+        where = out / name if len(names) > 1 else out
+        made = run_method(one, dataset, where, seed=seed or 0, resume=resume, quiet=quiet)
+        runs.append({"method": one.id, "version": one.version, "out": str(where), "made": made})
+    runs = [run | {"pairs": len(dataset.samples)} for run in runs]
+    text = "\n".join(f"{run['made']} results made, {run['pairs']} pairs in {run['out']}" for run in runs)
+    emit(runs[0] if len(runs) == 1 else {"runs": runs}, as_json, text)
 
 
 def _learned(method: str, checkpoint: Path | None) -> Method | None:
