@@ -1,4 +1,4 @@
-"""Warps and blends from their equations, with loops and full matrices, by somebody who had not read the package's code.
+"""Warps and blends from their equations, with loops and full matrices: a second writing by another hand.
 
 Thin-plate spline: Bookstein 1989, with the diagonal that Wahba 1990 adds. Poisson blending: Perez, Gangnet and Blake
 2003, equations 7 and 13. End-point error: the files that `tryon-bench synth` writes, evaluated point by point.

@@ -1,4 +1,4 @@
-"""The package's splines, blends and end-point errors against a reference that was written from the equations alone."""
+"""The package's splines, blends and end-point errors against a second writing of their equations in loops."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +15,7 @@ import pytest
 from typer.testing import Result
 
 from tryon_bench._shared.errors import ConfigError, DataError
-from tryon_bench._shared.io.images import read_image
+from tryon_bench._shared.io.images import read_image, write_png
 from tryon_bench.data.open import open_dataset
 from tryon_bench.data.sample import Dataset, clothing_mask
 from tryon_bench.methods.baselines import box_map
@@ -223,6 +224,79 @@ def test_a_run_resumes_what_is_missing_and_refuses_another_one(root: Path, tmp_p
         run_method(method, dataset, tmp_path / "other", quiet=True)
 
 
+def test_a_run_is_not_resumed_on_files_that_have_changed(tmp_path: Path) -> None:
+    for seed, name in ((0, "before"), (1, "after")):
+        write_synthetic("vitonhd", tmp_path / name, cases=2, size=(63, 47), seed=seed)
+    before, after = (open_dataset(tmp_path / name) for name in ("before", "after"))
+    assert before.list_hash == after.list_hash  # the names are the same
+    assert run_method(get_method("copy_paste"), before, tmp_path / "out", quiet=True) == 2
+    next((tmp_path / "out").glob("*.png")).unlink()
+    with pytest.raises(ConfigError, match="files of the data set have changed since this run"):
+        run_method(get_method("copy_paste"), after, tmp_path / "out", resume=True, quiet=True)
+    shutil.move(tmp_path / "before", tmp_path / "moved")
+    moved = open_dataset(tmp_path / "moved")
+    assert run_method(get_method("copy_paste"), moved, tmp_path / "out", resume=True, quiet=True) == 1
+
+
+@pytest.mark.parametrize(
+    ("method_id", "note"),
+    [
+        ("oracle", "the answer itself, no method"),
+        ("identity", "the photo as it is, which in the paired setting is the answer"),
+        ("oracle_warp", "bends the garment by the true warp, which no method knows"),
+        ("tps_contour", None),
+    ],
+)
+def test_what_knows_the_answer_says_so_beside_its_numbers(
+    root: Path, method_id: str, note: str | None, tmp_path: Path
+) -> None:
+    run_method(get_method(method_id), one_pair(root), tmp_path / "out", quiet=True)
+    assert json.loads((tmp_path / "out" / "run.json").read_text()).get("note") == note
+
+
+def test_a_leaderboard_tells_oracles_from_methods(root: Path, tmp_path: Path, run_cli: Run) -> None:
+    for name in ("oracle_warp", "copy_paste"):
+        run_method(get_method(name), open_dataset(root), tmp_path / name, quiet=True)
+    predictions = [f"best={tmp_path / 'oracle_warp'}", f"paste={tmp_path / 'copy_paste'}"]
+    predictions.append(f"truth={root / 'oracle' / 'paired'}")
+    arguments = [part for prediction in predictions for part in ("--pred", prediction)]
+    fast = tmp_path / "fast.toml"
+    fast.write_text(
+        'extends = "tryon-bench-1"\nname = "fast"\nlpips = []\ngarment_similarity = false\nfd_effnet_lite0 = false\n'
+    )
+    found = run_cli("evaluate", root, *arguments, "--run-dir", tmp_path / "score", "--protocol", fast, "--quiet")
+    assert found.exit_code == 0, found.stderr
+    page = run_cli("report", tmp_path / "score", "--table", "markdown").stdout
+    assert "best: bends the garment by the true warp, which no method knows" in page
+    assert "truth: the answer itself, no method" in page
+    assert "paste:" not in page
+
+
+def test_an_empty_garment_is_refused_by_whatever_bends_it(root: Path) -> None:
+    sample = open_dataset(root).samples[0]
+    person, garment = read_image(sample.person).array, read_image(sample.garment).array
+    conditions = conditions_of(sample, person, garment, 0)
+    empty = replace(conditions, garment_mask=np.zeros_like(conditions.garment_mask))
+    for method_id in ("mean_fill", *WARPS):
+        with pytest.raises(DataError, match=rf"^{sample.pair_id}: (?!{sample.pair_id})"):  # the pair is named once
+            get_method(method_id)(person, garment, empty)
+    everywhere = replace(conditions, repaint=np.ones_like(conditions.repaint), keep=np.zeros_like(conditions.keep))
+    with pytest.raises(DataError, match="everything may be repainted; is the agnostic mask inverted"):
+        get_method("diffuse_inpaint")(person, garment, everywhere)
+
+
+def test_masks_of_another_size_or_without_a_place_are_one_clear_line(root: Path, tmp_path: Path) -> None:
+    sample = open_dataset(root).samples[0]
+    person, garment = read_image(sample.person).array, read_image(sample.garment).array
+    write_png(tmp_path / "small.png", np.zeros((10, 10), np.uint8))
+    for role in ("parse", "agnostic_mask"):
+        with pytest.raises(DataError, match=r"small\.png: \(10, 10\), the photo of .* has \(160, 120\)"):
+            conditions_of(replace(sample, **{role: tmp_path / "small.png"}), person, garment, 0)
+    write_png(tmp_path / "empty.png", np.zeros((160, 120), np.uint8))
+    with pytest.raises(DataError, match="neither the parse shows a garment of its category nor the agnostic mask"):
+        conditions_of(replace(sample, parse=None, agnostic_mask=tmp_path / "empty.png"), person, garment, 0)
+
+
 def test_run_from_the_command_line_and_its_results_are_found(root: Path, tmp_path: Path, run_cli: Run) -> None:
     arguments = ("run", "copy_paste", root, "--out", tmp_path / "out", "--setting", "unpaired", "--quiet")
     assert json.loads(run_cli(*arguments, "--json").stdout)["made"] == 6
@@ -230,3 +304,13 @@ def test_run_from_the_command_line_and_its_results_are_found(root: Path, tmp_pat
     registered_ = ("register", root, "copy_paste", tmp_path / "out", "--methods", tmp_path / "methods.json")
     assert run_cli(*registered_, "--setting", "unpaired").exit_code == 0
     assert run_cli("run", "command", root, "--out", tmp_path / "b").exit_code == 2
+
+
+def test_several_methods_go_into_a_folder_each(root: Path, tmp_path: Path, run_cli: Run) -> None:
+    several = run_cli("run", "mean_fill,copy_paste", root, "--out", tmp_path / "all", "--quiet", "--json")
+    assert [run["method"] for run in json.loads(several.stdout)["runs"]] == ["mean_fill", "copy_paste"]
+    run_cli("run", "copy_paste", root, "--out", tmp_path / "one", "--quiet")
+    one, other = (sorted((tmp_path / name).glob("*.png")) for name in ("one", "all/copy_paste"))
+    assert [p.read_bytes() for p in one] == [p.read_bytes() for p in other] != []
+    assert run_cli("run", "mean_fill,nothing", root, "--out", tmp_path / "none").exit_code == 2
+    assert not (tmp_path / "none").exists()

@@ -16,6 +16,19 @@ from tryon_bench.synth.write import write_synthetic
 PERSONS = 32
 
 
+def test_a_wrong_order_or_one_that_chance_explains_is_not_called_below() -> None:
+    """What the claim below rests on: it fails when two methods change places, or when nothing tells them apart."""
+    noise = np.random.default_rng(0).normal(0, 0.1, (3, PERSONS))
+    values = {
+        name: {str(i): level + noise[row, i] for i in range(PERSONS)}
+        for row, (name, level) in enumerate([("good", 0.2), ("bad", 0.5), ("as bad", 0.5)])
+    }
+    assert " below " in in_order(values, ("good", "bad"))[0]
+    assert " not lower than " in in_order(values, ("bad", "good"))[0]
+    assert " not lower than " in in_order(values, ("bad", "as bad"))[0]
+    assert [" below " in line for line in in_order(values, ("good", "bad", "good"))] == [True, False]
+
+
 @pytest.mark.slow
 @pytest.mark.assets
 def test_oracle_thin_plate_splines_copy_paste_and_mean_colour_come_in_this_order(

@@ -132,9 +132,18 @@ def test_the_known_warp_has_no_error_in_any_category_and_misses_only_light(cases
 
 
 def test_a_damaged_known_warp_is_one_clear_line(tmp_path: Path) -> None:
-    (tmp_path / "a.npz").write_bytes(b"no archive")
-    with pytest.raises(DataError, match=r"a\.npz: no warp of `tryon-bench synth`"):
-        read_known_warp(tmp_path / "a.npz")
+    whole = {"targets": np.zeros((4, 2)), "weights": np.zeros((4, 2)), "affine": np.zeros((3, 2))}
+    np.savez(tmp_path / "whole.npz", **whole)
+    assert len(read_known_warp(tmp_path / "whole.npz").centres) == 4
+    content = (tmp_path / "whole.npz").read_bytes()
+    for damaged in (b"", b"no archive", content[:30], content[:300]):
+        (tmp_path / "a.npz").write_bytes(damaged)
+        with pytest.raises(DataError, match=r"a\.npz: no warp of `tryon-bench synth`"):
+            read_known_warp(tmp_path / "a.npz")
+    for odd in ({"targets": np.zeros(3)}, {"weights": np.zeros((3, 2))}, {"affine": np.full((3, 2), np.nan)}):
+        np.savez(tmp_path / "a.npz", **{**whole, **odd})
+        with pytest.raises(DataError, match=r"expected finite arrays \(n, 2\), \(n, 2\) and \(3, 2\)"):
+            read_known_warp(tmp_path / "a.npz")
 
 
 def test_the_oracle_knows_the_answer_of_the_paired_setting_only(root: Path, cases: list[Case]) -> None:

@@ -140,16 +140,30 @@ def test_killed_and_resumed_it_ends_bit_equal(root: Path, tmp_path: Path) -> Non
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+def test_it_is_not_resumed_on_files_that_have_changed(root: Path, tmp_path: Path) -> None:
+    write_synthetic("vitonhd", tmp_path / "other", cases=16, size=(96, 72), seed=5)
+    config = settings("train.max_steps=1")
+    train_warp(open_dataset(root), config, tmp_path / "run", device="cpu", quiet=True)
+    with pytest.raises(ConfigError, match="data differ from those that the run began with, in content_hash"):
+        train_warp(
+            open_dataset(tmp_path / "other"), config, tmp_path / "run", device="cpu", resume=True, quiet=True
+        )
+
+
 def test_what_it_cannot_train_on_is_refused(root: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="training needs the paired setting"):
         train_warp(open_dataset(root, setting="unpaired"), settings(), tmp_path / "a", device="cpu")
-    with pytest.raises(DataError, match="16 pairs, of which held_out=16 are kept apart"):
+    with pytest.raises(
+        DataError, match=r"16 pairs, of which held_out=16 are kept apart; nothing .* --set held_out=N"
+    ):
         train_warp(open_dataset(root), WarpConfig(held_out=16), tmp_path / "b", device="cpu")
     with pytest.raises(ConfigError, match="recipe 'huge' is unknown; choose one of tiny, vitonhd"):
         read_warp_recipe("huge")
 
 
 def test_weights_of_something_else_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="nowhere: does not exist; give the run directory"):
+        warp_net_method(tmp_path / "nowhere")
     with pytest.raises(CheckpointError, match="there is no such file"):
         warp_net_method(tmp_path)
     save_model(tmp_path / "other", {"a": torch.zeros(1)}, {"kind": "classifier"})

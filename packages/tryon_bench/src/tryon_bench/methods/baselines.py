@@ -12,13 +12,13 @@ from .catalogue import registered, registered_warp
 from .interface import Conditions, Image, Mask
 
 
-@registered("identity")
+@registered("identity", note="the photo as it is, which in the paired setting is the answer")
 def identity(person: Image, garment: Image, conditions: Conditions) -> Image:
     """The photo as it is: the upper bound of person metrics, and in the unpaired setting of ignoring the garment."""
     return person.copy()
 
 
-@registered("oracle")
+@registered("oracle", note="the answer itself, no method")
 def oracle(person: Image, garment: Image, conditions: Conditions) -> Image:
     """The answer itself, to check an evaluation: SSIM 1, LPIPS 0, FID 0.
 
@@ -41,7 +41,13 @@ def mean_fill(person: Image, garment: Image, conditions: Conditions) -> Image:
 
 @registered("diffuse_inpaint")
 def diffuse_inpaint(person: Image, garment: Image, conditions: Conditions) -> Image:
-    """The hole filled by harmonic interpolation: the control that ignores the garment."""
+    """The hole filled by harmonic interpolation: the control that ignores the garment.
+
+    Raises:
+        DataError: the hole is the whole photo.
+    """
+    if conditions.hole.all():
+        raise DataError(f"{conditions.pair_id}: everything may be repainted; is the agnostic mask inverted?")
     return harmonic_fill(person, conditions.hole)
 
 

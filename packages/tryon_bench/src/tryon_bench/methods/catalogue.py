@@ -25,6 +25,7 @@ class FunctionMethod:
     id: str
     version: str
     function: Function
+    note: str = ""
 
     def __call__(self, person: Image, garment: Image, conditions: Conditions) -> Image:
         """Call the function."""
@@ -40,12 +41,14 @@ class WarpMethod:
         warp_version: changes with the warp.
         warp: person, garment and conditions -> (H, W, 2), where each pixel lies in the garment, x and y in 0..1.
         compose: how the warped garment is laid over the person.
+        note: what has to stand beside its numbers.
     """
 
     id: str
     warp_version: str
     warp: Warp
     compose: Compose = "paste"
+    note: str = ""
 
     @property
     def version(self) -> str:
@@ -57,29 +60,29 @@ class WarpMethod:
         return composed(person, garment, self.warp(person, garment, conditions), conditions, self.compose)
 
 
-def registered(method_id: str, version: str = "1") -> Callable[[Function], Function]:
-    """Register a function under an id; the function itself stays as it is.
+def registered(method_id: str, version: str = "1", note: str = "") -> Callable[[Function], Function]:
+    """Register a function under an id; the function itself stays as it is. Leaderboards repeat the note.
 
     Raises:
         ConfigError: the id is taken.
     """
 
     def register(function: Function) -> Function:
-        _register(FunctionMethod(method_id, version, function))
+        _register(FunctionMethod(method_id, version, function, note))
         return function
 
     return register
 
 
-def registered_warp(method_id: str, version: str = "1") -> Callable[[Warp], Warp]:
-    """Register a backward map under an id; every way of composing then comes for free.
+def registered_warp(method_id: str, version: str = "1", note: str = "") -> Callable[[Warp], Warp]:
+    """Register a backward map under an id; every way of composing then comes for free. Leaderboards repeat the note.
 
     Raises:
         ConfigError: the id is taken.
     """
 
     def register(warp: Warp) -> Warp:
-        _register(WarpMethod(method_id, version, warp))
+        _register(WarpMethod(method_id, version, warp, note=note))
         return warp
 
     return register

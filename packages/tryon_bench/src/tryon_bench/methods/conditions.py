@@ -32,17 +32,17 @@ def conditions_of(sample: Sample, person: Image, garment: Image, seed: int) -> C
     agnostic = None if sample.agnostic_mask is None else read_mask(sample.agnostic_mask, binary=True)
     worn = None if sample.parse is None else parse_mask(sample)
     repaint = None if agnostic is None else agnostic.array.astype(bool)
+    for mask, path in ((worn, sample.parse), (repaint, sample.agnostic_mask)):
+        if mask is not None and path is not None and mask.shape != size:
+            raise DataError(f"{path.name}: {mask.shape}, the photo of {sample.pair_id} has {size} (H, W)")
     if worn is None and repaint is None:
         raise DataError(f"{sample.pair_id}: neither parse nor agnostic mask; methods cannot know what to change")
     target = worn if worn is not None and worn.any() else repaint
     if target is None or not target.any():
         raise DataError(
-            f"{sample.pair_id}: the parse shows no garment of its category, and there is no agnostic mask"
+            f"{sample.pair_id}: neither the parse shows a garment of its category nor the agnostic mask a place for it"
         )
     repaint = grown(target, max(1, round(_MARGIN * size[0]))) if repaint is None else repaint | target
-    for mask in (target, repaint):
-        if mask.shape != size:
-            raise DataError(f"{sample.pair_id}: masks of {mask.shape}, the photo has {size} (H, W)")
     keep, front = _kept(sample, size)
     return Conditions(
         sample.pair_id,

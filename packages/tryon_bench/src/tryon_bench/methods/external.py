@@ -26,11 +26,13 @@ class CommandMethod:
             garment (PNG files; the last may be left out), seed, pair_id, category, and the roles parse, garment_mask,
             agnostic_mask, agnostic, densepose, keypoints where the data set has them.
         id: "command".
+        note: none.
         timeout_s: seconds until a call is given up.
     """
 
     command: str
     id: str = "command"
+    note: str = ""
     timeout_s: float = 600.0
 
     def __post_init__(self) -> None:

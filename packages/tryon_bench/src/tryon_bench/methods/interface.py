@@ -58,6 +58,7 @@ class Method(Protocol):
     Attributes:
         id: under which it is registered.
         version: changes with its results; stands in the manifest of a run.
+        note: what has to stand beside its numbers, such as that it knows the answer; mostly empty.
     """
 
     @property
@@ -65,6 +66,9 @@ class Method(Protocol):
 
     @property
     def version(self) -> str: ...  # noqa: D102
+
+    @property
+    def note(self) -> str: ...  # noqa: D102
 
     def __call__(self, person: Image, garment: Image, conditions: Conditions) -> Image:
         """Dress a person.

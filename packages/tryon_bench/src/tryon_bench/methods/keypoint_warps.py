@@ -42,7 +42,7 @@ def affine(person: Image, garment: Image, conditions: Conditions) -> NDArray[np.
 
 @registered_warp("tps_keypoints")
 def tps_keypoints(person: Image, garment: Image, conditions: Conditions) -> NDArray[np.float64]:
-    """A spline through up to 15 landmarks, regularised."""
+    """A spline through up to 14 landmarks, regularised."""
     return spline_map(keypoint_spline(conditions), (person.shape[0], person.shape[1]))
 
 

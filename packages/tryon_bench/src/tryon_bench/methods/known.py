@@ -13,7 +13,7 @@ from .catalogue import registered_warp
 from .interface import Conditions, Image
 
 
-@registered_warp("oracle_warp")
+@registered_warp("oracle_warp", note="bends the garment by the true warp, which no method knows")
 def oracle_warp(person: Image, garment: Image, conditions: Conditions) -> NDArray[np.float64]:
     """The true backward map of a synthetic data set, which fits every garment of its category.
 
@@ -36,8 +36,15 @@ def read_known_warp(path: Path) -> ThinPlateSpline:
     """
     try:
         with np.load(path, allow_pickle=False) as known:
-            return ThinPlateSpline(known["targets"], known["weights"], known["affine"])
-    except (OSError, ValueError, KeyError, EOFError) as err:
+            arrays = [np.asarray(known[name], np.float64) for name in ("targets", "weights", "affine")]
+    except Exception as err:  # numpy's reader raises whatever the damaged archive leads to
         raise DataError(
             f"{path.name}: no warp of `tryon-bench synth` ({type(err).__name__}); make it anew"
         ) from err
+    n = len(arrays[0]) if arrays[0].ndim else 0
+    if [a.shape for a in arrays] != [(n, 2), (n, 2), (3, 2)] or not all(np.isfinite(a).all() for a in arrays):
+        raise DataError(
+            f"{path.name}: no warp of `tryon-bench synth`; expected finite arrays (n, 2), (n, 2) and (3, 2), got "
+            f"{', '.join(str(a.shape) for a in arrays)}"
+        )
+    return ThinPlateSpline(*arrays)

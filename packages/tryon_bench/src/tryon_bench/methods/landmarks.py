@@ -27,9 +27,9 @@ _HIPS = {"left shoulder": "right hip", "right shoulder": "left hip"}
 def garment_landmarks(conditions: Conditions) -> Landmarks:
     """Landmarks by the shape of the garment's mask alone.
 
-    Up to 15: neck, left and right shoulder, sleeve top, sleeve end, armpit, waist, side and hem corner, and the hem's
-    middle; x and y in 0..1 of its photo. Left and right are those of the picture. A garment without sleeves has no
-    sleeve tops, sleeve ends and armpits.
+    Up to 14: neck, left and right shoulder, sleeve top, sleeve end, armpit, waist and hem corner, and the hem's middle;
+    x and y in 0..1 of its photo. Left and right are those of the picture. A garment without sleeves has no sleeve tops,
+    sleeve ends and armpits.
 
     Raises:
         DataError: a mask without an outline.

@@ -13,6 +13,7 @@ from .._shared.files import atomic_write, require_writable_dir, sha256_file
 from .._shared.io.images import write_png
 from .._shared.logs import get_logger, progress
 from .._shared.strict_json import to_json
+from ..data.content import content_hash
 from ..data.sample import Dataset, Sample
 from ..engine.images import decode
 from .conditions import conditions_of
@@ -21,6 +22,7 @@ from .interface import Image, Method
 _log = get_logger(__name__)
 _RUN = "run.json"
 MANIFEST = "manifest.jsonl"
+_CONTENT = "content_hash"
 
 
 def run_method(
@@ -43,12 +45,12 @@ def run_method(
         Number of results that were made now.
 
     Raises:
-        ConfigError: results are there without `resume`, or of another run.
+        ConfigError: results are there without `resume`, or of another run, or of files that have changed since.
         DataError: a damaged file, or what the method refuses.
         ResourceError: `out` cannot be written.
     """
     require_writable_dir(out)
-    claim_results(out, {"method": method.id, "version": method.version, **description_of(dataset, seed)}, resume)
+    claim_results(out, {**_named(method), **description_of(dataset, seed)}, resume)
     made = 0
     with progress(len(dataset.samples), method.id, quiet=quiet) as bar:
         for sample in dataset.samples:
@@ -59,6 +61,11 @@ def run_method(
             bar.update()
     write_manifest(dataset, out)
     return made
+
+
+def _named(method: Method) -> dict[str, object]:
+    told = {"method": method.id, "version": method.version, "note": method.note}
+    return {key: value for key, value in told.items() if value}
 
 
 def _dressed(method: Method, sample: Sample, seed: int) -> Image:
@@ -80,6 +87,7 @@ def description_of(dataset: Dataset, seed: int) -> dict[str, object]:
         "setting": dataset.setting,
         "pairs": dataset.pairs,
         "list_hash": dataset.list_hash,
+        _CONTENT: content_hash(dataset.samples),
         "seed": seed,
     }
 
@@ -101,6 +109,10 @@ def claim_results(out: Path, description: dict[str, object], resume: bool) -> No
     except (OSError, ValueError) as err:
         raise ConfigError(f"{out.name}/{_RUN}: damaged; choose another folder") from err
     differing = [key for key, value in description.items() if known.get(key) != value]
+    if differing == [_CONTENT]:
+        raise ConfigError(
+            f"{out.name}: the files of the data set have changed since this run; choose another folder"
+        )
     if differing:
         key = differing[0]
         raise ConfigError(f"{out.name}: holds another run ({key} {known.get(key)!r}, now {description[key]!r})")

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from .._shared.errors import ConfigError
-from .._shared.files import os_error, require_writable_dir
+from .._shared.files import atomic_write, os_error, require_writable_dir
+from .._shared.strict_json import to_json
 from ..data.labels import CATEGORIES
 from ..data.open import FORMATS, open_dataset
 from .cast import Actor, draw_actor
@@ -18,6 +19,7 @@ from .files import write_png
 from .layouts import WRITERS
 from .lists import deranged, write_lists
 
+_ABOUT_ORACLE = {"method": "synth", "note": "the answer itself, no method"}  # leaderboards repeat it
 SMALLEST = (32, 24)  # below, no part of the figure is left
 
 
@@ -34,7 +36,7 @@ def write_synthetic(
 
     Beside the layout's own files: `warp_gt/<person>.npz` holds the spline that dressed the person (`targets` in the
     photo and `sources` in the garment, x and y in 0..1, with `weights` and `affine`), and `oracle/<setting>/` holds
-    the true result of every pair as PNG.
+    the true result of every pair as PNG, with a note for leaderboards that these are no method's.
 
     Args:
         fmt: vitonhd, dresscode (cases in turn of its three categories), viton, survey-viton, mpv or manifest.
@@ -79,6 +81,8 @@ def _write(fmt: str, root: Path, cast: Sequence[Actor], corrupt: bool) -> None:
     exchanged = open_dataset(root, fmt, "unpaired").samples
     for sample, (actor, other) in zip(exchanged, deranged(cast), strict=True):
         write_png(root / "oracle" / "unpaired" / f"{sample.pair_id}.png", actor.photo(other.garment).photo)
+    for setting in ("paired", "unpaired"):
+        atomic_write(root / "oracle" / setting / "run.json", to_json(_ABOUT_ORACLE, indent=2) + "\n")
     if corrupt:
         write_corrupted(root, cast[0], len(cast))
 

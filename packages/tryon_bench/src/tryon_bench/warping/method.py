@@ -37,6 +37,8 @@ def warp_net_method(checkpoint: Path, device: str = "cpu") -> WarpMethod:
         CheckpointError: missing, damaged, or weights of something else.
         ResourceError: no such device.
     """
+    if not checkpoint.exists():
+        raise CheckpointError(f"{checkpoint}: does not exist; give the run directory of `train-warp`")
     best = checkpoint / "checkpoints" / "best"
     folder = best if best.is_dir() else checkpoint
     tensors, content = load_model(folder)

@@ -9,9 +9,11 @@ import torch
 
 from .._shared.config import to_toml
 from .._shared.engine.device import resolve_device
+from .._shared.engine.distributed import rank
 from .._shared.engine.loop import FitResult, fit
 from .._shared.errors import ConfigError, DataError
 from .._shared.runs import RunDir
+from ..data.content import content_hash
 from ..data.sample import Dataset
 from .config import WarpConfig
 from .model import WarpNet
@@ -54,7 +56,7 @@ def train_warp(
     if len(dataset.samples) <= config.held_out:
         raise DataError(
             f"{dataset.pairs}: {len(dataset.samples)} pairs, of which held_out={config.held_out} are kept apart; "
-            "nothing is left to train on"
+            "nothing is left to train on; choose fewer with --set held_out=N"
         )
     with RunDir.open(
         run_dir,
@@ -63,7 +65,8 @@ def train_warp(
         allow_config_change=allow_config_change,
         mutable=MUTABLE,
     ) as run:
-        run.write_data(_described(dataset, config))
+        if rank() == 0:  # gigabytes to read
+            run.write_data(_described(dataset, config))
         samples = load_samples(dataset.samples, config.model.side_px, quiet=quiet)
         cut = len(samples) - config.held_out
         with torch.random.fork_rng(devices=[]):
@@ -78,6 +81,7 @@ def _described(dataset: Dataset, config: WarpConfig) -> dict[str, Any]:
         "format": dataset.format,
         "pairs": dataset.pairs,
         "list_hash": dataset.list_hash,
+        "content_hash": content_hash(dataset.samples),
         "count": len(dataset.samples),
         "held_out": config.held_out,
     }
