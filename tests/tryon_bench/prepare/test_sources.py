@@ -163,6 +163,23 @@ def test_nothing_left_is_no_success_with_allow(source: Path, tmp_path: Path) -> 
         prepare_dataset(source, tmp_path / "data", SETTINGS, workers=1, quiet=True, allow=True)
 
 
+def test_estimates_may_be_switched_on_later_but_not_off(source: Path, tmp_path: Path) -> None:
+    def settings(*, estimate: bool, model: str) -> Settings:
+        return Settings.model_validate({**SETTINGS.model_dump(), "estimate": estimate, "pose_model": model})
+
+    prepare(source, tmp_path / "data")
+    later = prepare_dataset(
+        source, tmp_path / "data", settings(estimate=True, model="lite"), workers=1, quiet=True, resume=True
+    )
+    assert (later.made, later.kept) == (0, 4)
+    for changed, message in (
+        (settings(estimate=False, model="lite"), "prepared with estimate True, now False"),
+        (settings(estimate=True, model="heavy"), "prepared with pose_model 'lite', now 'heavy'"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            prepare_dataset(source, tmp_path / "data", changed, workers=1, quiet=True, resume=True)
+
+
 def test_a_file_that_cannot_be_read_is_named(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,8 @@ from .._shared.files import atomic_write, os_error
 from .._shared.strict_json import to_json
 
 _LOCK = ".prepare.lock"
+# While estimates were off none has been made: they may be switched on later, by any model.
+_SWITCH, _SWITCHED = "estimate", ("estimate", "pose_model")
 
 
 class Record(FrozenModel):
@@ -124,7 +126,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def claim(path: Path, settings: Mapping[str, Any], *, resume: bool) -> None:
-    """Write the settings of a split, or see to it that they are the same.
+    """Write the settings of a split, or see to it that they are the same, but for estimates switched on later.
 
     Args:
         path: `<name>_<split>.json` in the results' folder.
@@ -145,13 +147,16 @@ def claim(path: Path, settings: Mapping[str, Any], *, resume: bool) -> None:
         known = json.loads(path.read_text(encoding="utf-8"))["settings"]
     except (OSError, ValueError, KeyError, TypeError) as err:
         raise ConfigError(f"{folder.name}/{path.name}: damaged; choose another folder") from err
+    free = _SWITCHED if known.get(_SWITCH) is False else ()
     for key, value in settings["settings"].items():
-        if known.get(key) != value:
+        if key not in free and known.get(key) != value:
             raise ConfigError(
                 f"{folder.name}: prepared with {key} {known.get(key)!r}, now {value!r}; choose another folder"
             )
     if not resume:
         raise ConfigError(f"{folder.name}: was begun already; go on with --resume or choose another folder")
+    if known != settings["settings"]:
+        atomic_write(path, to_json(settings, indent=2) + "\n")
 
 
 def _lines(path: Path) -> list[bytes]:
