@@ -306,6 +306,26 @@ def test_run_from_the_command_line_and_its_results_are_found(root: Path, tmp_pat
     assert run_cli("run", "command", root, "--out", tmp_path / "b").exit_code == 2
 
 
+def test_several_methods_run_at_once_and_each_takes_its_own_options(
+    root: Path, tmp_path: Path, run_cli: Run
+) -> None:
+    arguments = ("run", "mean_fill,command", root, "--command", "cp {person} {out}", "--quiet", "--json")
+    found = json.loads(run_cli(*arguments, "--out", tmp_path / "out").stdout)
+    assert [(run["method"], run["made"], run["pairs"]) for run in found["runs"]] == [
+        ("mean_fill", 6, 6),
+        ("command", 6, 6),
+    ]
+    for names, message in {
+        "mean_fill,mean_fill": "stands there twice",
+        "mean_fill,": "method '' is unknown",
+        "mean_fill,warp_net": "--checkpoint goes with",
+        "mean_fill,command": "--command goes with",
+    }.items():
+        refused = run_cli("run", names, root, "--out", tmp_path / "none")
+        assert (refused.exit_code, message in refused.stderr) == (2, True), refused.stderr
+    assert not (tmp_path / "none").exists()
+
+
 def test_several_methods_go_into_a_folder_each(root: Path, tmp_path: Path, run_cli: Run) -> None:
     several = run_cli("run", "mean_fill,copy_paste", root, "--out", tmp_path / "all", "--quiet", "--json")
     assert [run["method"] for run in json.loads(several.stdout)["runs"]] == ["mean_fill", "copy_paste"]

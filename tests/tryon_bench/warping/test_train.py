@@ -189,6 +189,11 @@ def test_train_and_run_from_the_command_line(root: Path, tmp_path: Path, run_cli
         "run", "warp_net", root, "--checkpoint", tmp_path / "run", *out, "--compose", "feather", "--json"
     )
     assert json.loads(used.stdout)["made"] == 16
+    several = run_cli(
+        "run", "copy_paste,warp_net", root, "--checkpoint", tmp_path / "run", "--out", tmp_path / "all"
+    )
+    assert several.exit_code == 0, several.stderr
+    assert [len(list((tmp_path / "all" / name).glob("*.png"))) for name in ("copy_paste", "warp_net")] == [16, 16]
     assert run_cli("run", "warp_net", root, "--out", tmp_path / "b").exit_code == 2
     assert run_cli("run", "flow", root, "--checkpoint", tmp_path / "run", "--out", tmp_path / "b").exit_code == 2
 

@@ -85,13 +85,10 @@ def run_command(
     """Dress everybody of a data set with a method that runs here, or with a program of your own."""
     from ..data.open import open_dataset
     from ..methods.catalogue import with_compose
-    from ..methods.external import chosen_method
     from ..methods.run import run_method
 
     names = method.split(",")
-    chosen = [
-        with_compose(_learned(name, checkpoint) or chosen_method(name, command_line), compose) for name in names
-    ]
+    chosen = [with_compose(one, compose) for one in _chosen(names, command_line, checkpoint)]
     dataset = open_dataset(
         data, fmt, setting, pairs, split=split, parse_scheme=scheme, folders=role_folders(folder)
     )
@@ -105,22 +102,34 @@ def run_command(
     emit(runs[0] if len(runs) == 1 else {"runs": runs}, as_json, text)
 
 
-def _learned(method: str, checkpoint: Path | None) -> Method | None:
-    """The trained warp, if that is what is asked for.
+def _chosen(names: list[str], command_line: str | None, checkpoint: Path | None) -> list[Method]:
+    """The methods that are named; `command` takes the command line, `warp_net` the checkpoint.
 
     Raises:
-        ConfigError: a checkpoint for another method, or none for this one.
-        CheckpointError: it cannot be used.
+        ConfigError: a name twice or unknown, or an option without its method or the other way round.
+        CheckpointError: the checkpoint cannot be used.
     """
     from .._shared.errors import ConfigError
+    from ..methods.external import chosen_method
 
-    if (method == "warp_net") != (checkpoint is not None):
+    if len(set(names)) < len(names):
+        raise ConfigError(f"METHOD {','.join(names)}: one of them stands there twice; name each once")
+    if ("warp_net" in names) != (checkpoint is not None):
         raise ConfigError(
             "--checkpoint goes with the method `warp_net`, and the method `warp_net` with --checkpoint: the run "
             "directory of `train-warp`"
         )
-    if checkpoint is None:
-        return None
+    if command_line is not None and "command" not in names:
+        raise ConfigError("--command goes with the method `command`, and the method `command` with --command")
+    return [
+        _learned(checkpoint)
+        if name == "warp_net" and checkpoint is not None
+        else chosen_method(name, command_line if name == "command" else None)
+        for name in names
+    ]
+
+
+def _learned(checkpoint: Path) -> Method:
     from ..warping.method import warp_net_method
 
     return warp_net_method(checkpoint)
