@@ -122,12 +122,31 @@ def with_an_empty_mask(source: Path) -> None:
     write_png(source / "cloth-mask" / "p2.png", np.zeros(draw_actor(2, SIZE, 0).garment.image.shape[:2], np.uint8))
 
 
+def with_a_mask_of_another_size(source: Path) -> None:
+    write_png(source / "cloth-mask" / "p2.png", np.full((10, 10), 255, np.uint8))
+
+
+def with_a_white_garment(source: Path) -> None:
+    photo = np.full((128, 96, 3), 250, np.uint8)
+    photo[40:46, 40:46] = 20  # its label
+    write_jpeg(source / "cloth" / "p2.jpg", photo)
+
+
+def with_a_gray_background(source: Path) -> None:
+    photo = np.full((128, 96, 3), 200, np.uint8)
+    photo[20:100, 20:80] = 20
+    write_jpeg(source / "cloth" / "p2.jpg", photo)
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (without_joints, r"p2_keypoints\.json: all joints of the first person are missing"),
         (without_shoulders, r"p2: pose: shoulders are missing"),
-        (with_an_empty_mask, r"p2\.jpg: its mask p2\.png is empty"),
+        (with_an_empty_mask, r"p2\.png: the mask is empty"),
+        (with_a_mask_of_another_size, r"p2\.png: \(10, 10\), the garment has \(128, 96\) \(H, W\)"),
+        (with_a_white_garment, r"p2\.jpg: no garment found on white \(0\.\d% of the photo is darker\)"),
+        (with_a_gray_background, r"p2\.jpg: the background is not white"),
     ],
 )
 def test_the_file_is_named(damage: Callable[[Path], None], message: str, source: Path, tmp_path: Path) -> None:
