@@ -204,6 +204,11 @@ def test_nothing_recognisable_is_an_error(tmp_path: Path) -> None:
         open_dataset(tmp_path, "coco")
 
 
+def test_a_split_that_is_not_there_is_named(make: Make) -> None:
+    with pytest.raises(DataError, match="no folder train/ but test/; choose --split test"):
+        open_dataset(make("vitonhd"), split="train")
+
+
 def test_the_hash_of_a_list_depends_on_who_wears_what_and_not_on_where_it_lies(make: Make, tmp_path: Path) -> None:
     root = make("viton")
     before = open_dataset(root, setting="unpaired").list_hash

@@ -218,6 +218,10 @@ def test_a_run_resumes_what_is_missing_and_refuses_another_one(root: Path, tmp_p
     assert (tmp_path / "out" / "manifest.jsonl").read_text() == manifest
     with pytest.raises(ConfigError, match="holds another run"):
         run_method(get_method("identity"), dataset, tmp_path / "out", resume=True, quiet=True)
+    for content in ("", "[1]", "null"):
+        (tmp_path / "out" / "run.json").write_text(content)
+        with pytest.raises(ConfigError, match=r"out/run\.json: damaged; choose another folder"):
+            run_method(method, dataset, tmp_path / "out", resume=True, quiet=True)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "mine.png").write_bytes(b"x")
     with pytest.raises(ConfigError, match=r"holds images but no run\.json"):

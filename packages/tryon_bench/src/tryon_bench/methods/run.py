@@ -105,8 +105,8 @@ def claim_results(out: Path, description: dict[str, object], resume: bool) -> No
         atomic_write(path, json.dumps(description, indent=2) + "\n")
         return
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as err:
+        known = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as err:
         raise ConfigError(f"{out.name}/{_RUN}: damaged; choose another folder") from err
     differing = [key for key, value in description.items() if known.get(key) != value]
     if differing == [_CONTENT]:

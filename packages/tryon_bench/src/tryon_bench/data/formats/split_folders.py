@@ -42,7 +42,7 @@ class Layout:
             ConfigError: an unknown role or scheme.
         """
         require_roles(options.folders, ("person", "garment", *OPTIONAL_ROLES))
-        folder = root / options.split if (root / options.split).is_dir() else root
+        folder = _split_folder(root, options.split)
         finder = _Finder(self, folder, options)
         rows, name = self._pairs(root, folder, finder.garments, options)
         samples = tuple(finder.sample(row) for row in rows)
@@ -75,6 +75,20 @@ class Layout:
             garments.parent, Role((garments.name,), suffixes=_SUFFIX_ORDER), self.worn(stem(row.person))
         )
         return row._replace(garment=own.name if own else self.worn(stem(row.person)) + Path(row.person).suffix)
+
+
+def _split_folder(root: Path, split: str) -> Path:
+    """The folder of a split, or the root where the user names that folder itself.
+
+    Raises:
+        DataError: there are folders of other splits only.
+    """
+    if (root / split).is_dir():
+        return root / split
+    others = [name for name in ("test", "train") if (root / name).is_dir()]
+    if others:
+        raise DataError(f"{root.name}: no folder {split}/ but {others[0]}/; choose --split {others[0]}")
+    return root
 
 
 _SUFFIX_ORDER = (".jpg", ".jpeg", ".png", ".webp")
