@@ -55,6 +55,12 @@ def test_the_folders_of_vitonhd_serve_every_role(fmt: str, make: Make) -> None:
     assert sample.parse_scheme == "vitonhd"
 
 
+@pytest.mark.parametrize("fmt", ["vitonhd", "dresscode", "viton", "mpv"])
+def test_a_named_folder_that_is_not_there_is_no_missing_parse(fmt: str, make: Make) -> None:
+    with pytest.raises(DataError, match=r"--folder parse=seg: no such folder in .+/; correct the name"):
+        open_dataset(make(fmt), fmt, folders={"parse": "seg"})
+
+
 @pytest.mark.parametrize(
     ("published", "alias"),
     [

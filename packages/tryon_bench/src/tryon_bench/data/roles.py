@@ -59,15 +59,16 @@ def role_file(root: Path, role: Role, stem: str) -> Path | None:
     return None
 
 
-def require_chosen(root: Path, folders: Mapping[str, str]) -> None:
-    """Refuse a folder that a user names for a role and that is not there: its files would count as missing.
+def require_chosen(roots: Sequence[Path], folders: Mapping[str, str]) -> None:
+    """Refuse a folder that a user names for a role and that no root has: its files would count as missing.
 
     Raises:
         DataError: no such folder.
     """
     for role, name in folders.items():
-        if not (root / name).is_dir():
-            raise DataError(f"--folder {role}={name}: no such folder in {root.name}; correct the name")
+        if not any((root / name).is_dir() for root in roots):
+            places = ", ".join(f"{root.name}/" for root in roots)
+            raise DataError(f"--folder {role}={name}: no such folder in {places}; correct the name")
 
 
 def require_scheme(name: str | None, default: Scheme) -> Scheme:

@@ -51,7 +51,7 @@ def find_items(root: Path, split: str, folders: Mapping[str, str]) -> tuple[list
     if not root.is_dir():
         raise DataError(f"{root.name}: no such folder; expected photos in image/ and garments in cloth/")
     folder = root / split if (root / split).is_dir() else root
-    require_chosen(folder, folders)
+    require_chosen((folder,), folders)
     photos = _items(folder, "photo", "person", PHOTOS, PHOTO_ROLES, folders)
     garments = _items(folder, "garment", "garment", GARMENTS, GARMENT_ROLES, folders)
     return photos, garments, folder

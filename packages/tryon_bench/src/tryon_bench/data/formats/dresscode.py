@@ -7,7 +7,7 @@ from pathlib import Path
 from ..._shared.errors import DataError
 from ..labels import CATEGORIES
 from ..pairs import Pair, find_list, read_pairs, require_setting
-from ..roles import OPTIONAL_ROLES, Role, require_roles, require_scheme, role_file
+from ..roles import OPTIONAL_ROLES, Role, require_chosen, require_roles, require_scheme, role_file
 from ..sample import Dataset, Sample
 from .options import Options
 
@@ -34,6 +34,7 @@ def open_dresscode(root: Path, options: Options) -> Dataset:
     """
     require_roles(options.folders, OPTIONAL_ROLES)
     top, categories = _categories(root)
+    require_chosen([top / name for name in categories], options.folders)
     rows, name = _pairs(root, top, categories, options)
     samples = tuple(_sample(top, categories, row, options) for row in rows)
     require_setting(name, [sample.self_pair for sample in samples], options.setting)

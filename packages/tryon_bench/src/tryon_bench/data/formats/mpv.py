@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from ..._shared.errors import DataError
 from ..._shared.io.tables import safe_relative_path
 from ..pairs import require_setting
-from ..roles import IMAGE_SUFFIXES, OPTIONAL_ROLES, require_folder, require_roles, require_scheme
+from ..roles import IMAGE_SUFFIXES, OPTIONAL_ROLES, require_chosen, require_folder, require_roles, require_scheme
 from ..sample import Dataset, Sample
 from .options import Options
 
@@ -36,6 +36,7 @@ def open_mpv(root: Path, options: Options) -> Dataset:
         ConfigError: an unknown role or scheme.
     """
     require_roles(options.folders, OPTIONAL_ROLES)
+    require_chosen((root,), options.folders)
     images = require_folder(root, ("MPV_192_256", "all"), "photos")
     triplets = find_mpv_list(root)
     if options.pairs is not None:

@@ -99,7 +99,7 @@ class _Finder:
 
     def __init__(self, layout: Layout, folder: Path, options: Options) -> None:
         chosen = options.folders
-        require_chosen(folder, chosen)
+        require_chosen((folder,), chosen)
         self.layout, self.folder, self.setting = layout, folder, options.setting
         self.persons = require_folder(folder, _chosen(chosen, "person", layout.person), "person photos")
         self.garments = require_folder(folder, _chosen(chosen, "garment", layout.garment), "garment photos")
