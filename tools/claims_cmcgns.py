@@ -1,6 +1,6 @@
 """Compare the losses of cmcgns on planted pairs over seeds and write docs/claims_cmcgns.md.
 
-Usage: python tools/claims_cmcgns.py [--work DIR] [--report]    (resumable; one line per finished run in DIR/runs.jsonl)
+Usage: python tools/claims_cmcgns.py [--work DIR] [--report [--commit HASH]]    (resumable; its record is DIR/runs.jsonl)
 
 Recipe, arms, learning rates and seeds are here; what was expected before the run is in docs/claims_cmcgns_plan.md.
 """
@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from scipy import stats
 
+from cmcgns._shared.environment import describe_environment
 from cmcgns._shared.metrics.statistics import holm, paired_permutation_test
 from cmcgns.config import Config
 from cmcgns.data.pairs import PairDataset
@@ -151,15 +152,27 @@ def run_all(work: Path) -> list[dict[str, Any]]:
     """Finish what is missing."""
     work.mkdir(parents=True, exist_ok=True)
     record = work / "runs.jsonl"
-    done = read(record)
+    done, commit = read(record), current_commit()
     for arm, rate, seed in wanted(done):
         if not any((r["arm"], r["lr"], r["seed"]) == (arm, rate, seed) for r in done):
-            result = one_run(arm, rate, seed, work)
+            result = {**one_run(arm, rate, seed, work), "commit": commit}
             done.append(result)
             with record.open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps(result) + "\n")
             print(result, file=sys.stderr, flush=True)
     return done
+
+
+def current_commit() -> str:
+    """The commit of the code that was just loaded."""
+    git = describe_environment()["git"]
+    return "unknown" if git is None else git["commit"][:7] + (" with changes" if git["dirty"] else "")
+
+
+def commits_of(done: list[dict[str, Any]], noted: str | None) -> str:
+    """The commits of the runs; `noted` by hand for those that did not record theirs."""
+    by_hand = f"{noted} (head when the runs began, noted by hand)" if noted else "not recorded"
+    return ", ".join(sorted({run.get("commit", by_hand) for run in done}))
 
 
 def read(record: Path) -> list[dict[str, Any]]:
@@ -169,7 +182,7 @@ def read(record: Path) -> list[dict[str, Any]]:
     )
 
 
-def page(done: list[dict[str, Any]]) -> str:
+def page(done: list[dict[str, Any]], noted: str | None = None) -> str:
     """The table: mean over seeds with Student's interval, paired difference to the reference, exact test, Holm."""
     final = [run for run in done if run["seed"] in SEEDS]
     by_arm = {arm: {run["seed"]: run for run in final if run["arm"] == arm} for arm in ARMS}
@@ -181,7 +194,7 @@ def page(done: list[dict[str, Any]]) -> str:
         f"[claims_cmcgns_plan.md](claims_cmcgns_plan.md). {TRAIN} planted training pairs of {SIDE_PX} px, {STEPS} "
         f"steps of {BATCH} pairs, the same towers, learning rate chosen for every arm from "
         f"{', '.join(f'{r:g}' for r in RATES)} on a seed of its own; {TEST} test pairs. Seeds of which all arms are "
-        f"finished: {len(seeds)} of {len(SEEDS)}.",
+        f"finished: {len(seeds)} of {len(SEEDS)}. Commit of the runs: {commits_of(done, noted)}.",
         "",
         "**This is a toy with a known answer, run for seconds from random weights: it compares losses under this "
         "budget and says nothing about chest films.**",
@@ -242,10 +255,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "claims_cmcgns")
     parser.add_argument("--report", action="store_true", help="write the page of the runs that are finished")
+    parser.add_argument("--commit", help="of runs whose lines do not name theirs; runs name it from now on")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     done = read(arguments.work / "runs.jsonl") if arguments.report else run_all(arguments.work)
-    PAGE.write_text(page(done), encoding="utf-8")
+    PAGE.write_text(page(done, arguments.commit), encoding="utf-8")
 
 
 if __name__ == "__main__":
