@@ -1,6 +1,6 @@
 """Compare the losses of cmcgns on planted pairs over seeds and write docs/claims_cmcgns.md.
 
-Usage: python tools/claims_cmcgns.py [--work DIR] [--report [--commit HASH]]    (resumable; its record is DIR/runs.jsonl)
+Usage: python tools/claims_cmcgns.py [--work DIR] [--report [--commit HASH]]    (resumable, record in DIR/runs.jsonl)
 
 Recipe, arms, learning rates and seeds are here; what was expected before the run is in docs/claims_cmcgns_plan.md.
 """
