@@ -31,7 +31,7 @@ DeviceOption = Annotated[str, typer.Option("--device", metavar="NAME", help="aut
 SeedOption = Annotated[
     int | None, typer.Option("--seed", metavar="INT", min=0, help="Seed of every random number.")
 ]
-ResumeOption = Annotated[bool, typer.Option("--resume", metavar="", help="Continue the run in --run-dir.")]
+ResumeOption = Annotated[bool, typer.Option("--resume", metavar="", help="Continue what was interrupted there.")]
 JsonOption = Annotated[bool, typer.Option("--json", metavar="", help="Print the result as one JSON document.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", metavar="", help="No progress, warnings only.")]
 DebugOption = Annotated[bool, typer.Option("--debug", metavar="", help="Detailed log; the trace of an error.")]
