@@ -8,8 +8,6 @@ SHELL := bash
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 PACKAGES := mslaunet cmcgns tryon_bench breastmri
-# The packages that have a demo and real data; the others join with their first version.
-BUILT := mslaunet breastmri
 PKG ?=
 # One thread per test process: two processes with a thread pool each are slower than one. Tests never need a hub.
 PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 --dist worksteal
