@@ -16,6 +16,7 @@ from tryon_bench.methods.baselines import box_map
 from tryon_bench.methods.catalogue import WarpMethod, get_method
 from tryon_bench.methods.compose import Compose, composed
 from tryon_bench.methods.conditions import conditions_of
+from tryon_bench.methods.contour import contour_spline
 from tryon_bench.methods.interface import Conditions, Image
 from tryon_bench.methods.keypoint_warps import affine, keypoint_spline
 from tryon_bench.methods.known import read_known_warp
@@ -111,6 +112,16 @@ def test_a_garment_that_is_only_sheared_and_scaled_is_found_by_every_warp(method
     assert isinstance(method, WarpMethod)
     found = end_point_error(method.warp(image, image, conditions), truth, target, SIZE)
     assert found < share * end_point_error(box_map(conditions), truth, target, SIZE)
+
+
+@pytest.mark.parametrize("category", sorted(OUTLINES))
+def test_a_garment_that_is_only_flattened_is_found_by_its_outline(category: str) -> None:
+    flat, shift = np.array([0.6, 0.25]), np.array([0.2, 0.5])
+    shape, target = polygon(OUTLINES[category], SIZE), polygon(OUTLINES[category] * flat + shift, SIZE)
+    none = np.zeros(SIZE, bool)
+    conditions = Conditions("a", category, shape, target, target, none, none, None, 0, {})
+    truth = (dense_map(lambda points: points, SIZE) - shift) / flat
+    assert end_point_error(dense_map(contour_spline(conditions), SIZE), truth, target, SIZE) < 1.2
 
 
 def test_an_affine_map_without_landmarks_is_the_box(cases: list[Case], monkeypatch: pytest.MonkeyPatch) -> None:
