@@ -78,6 +78,13 @@ def test_the_repaint_mask_covers_the_garment_and_spares_the_face() -> None:
     assert not (scene.repaint & (scene.names == "face")).any()
 
 
+def test_a_skirt_leaves_the_arms_and_what_is_around_them_alone() -> None:
+    scenes = {category: draw_actor(2, (128, 96), 0, category).photo() for category in ("upper_body", "lower_body")}
+    raised = {name: scene.names[:40] != "" for name, scene in scenes.items()}
+    assert (scenes["upper_body"].repaint[:40] & raised["upper_body"]).any()
+    assert not scenes["lower_body"].repaint[:40].any()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

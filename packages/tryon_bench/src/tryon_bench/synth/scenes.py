@@ -111,7 +111,7 @@ def render(
         (photo * shade[..., None]).round().clip(0, 255).astype(np.uint8),
         names,
         visible,
-        _repaint(figure, visible, names),
+        _repaint(figure, visible, names, category),
         densepose,
         _uv(size),
     )
@@ -171,11 +171,11 @@ def _shade(size: tuple[int, int], body: Mask) -> NDArray[np.float64]:
     return np.where(body, (0.72 + 0.3 * depth) * light, 1.0)
 
 
-def _repaint(figure: Figure, visible: Mask, names: NDArray[np.str_]) -> Mask:
-    """The garment and the arms with a margin, but neither the head nor the shoes."""
+def _repaint(figure: Figure, visible: Mask, names: NDArray[np.str_], category: str) -> Mask:
+    """The garment and, above the waist, the arms with a margin, but neither the head nor the shoes."""
     from ..metrics.regions import grown
 
-    arms = np.isin(names, ["left arm", "right arm", "torso skin"])
+    arms = np.isin(names, ["left arm", "right arm", "torso skin"]) & (category != "lower_body")
     margin = max(1, round(0.03 * figure.size[0]))
     kept = np.isin(names, ["face", "hair", "left shoe", "right shoe"])
     return np.asarray(grown(visible | arms, margin) & ~kept)
