@@ -82,6 +82,10 @@ def test_a_second_run_in_the_same_place_is_refused(data, tmp_path) -> None:
             "variant official knows false_negatives keep and bml",
         ),
         (
+            ["--recipe", "tiny", "--set", "loss.method=gloria", "--set", "loss.image_weight=0.5"],
+            "image_weight belongs to method cmcgns, got 'gloria'",
+        ),
+        (
             ["--recipe", "tiny", "--set", "reconstruction.heads=7"],
             "reconstruction.heads 7 must divide model.dim 64",
         ),

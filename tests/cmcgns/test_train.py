@@ -119,6 +119,14 @@ def test_the_seed_decides_the_weights_and_nothing_global_does() -> None:
     assert all(torch.equal(value, second[name]) for name, value in first.items())
 
 
+@pytest.mark.parametrize("given", [{"report_weight": 0.0, "image_weight": 1.0}, {"report_weight": 1.0}])
+def test_clusters_follow_the_sentences_whichever_contrast_uses_them(given) -> None:
+    settings = tiny_settings() | {"loss": given, "clusters": {"k": 4, "start_step": 0, "queue": 64}}
+    task = build_task(Config.model_validate(settings), planted_sides(16, 8))
+    task.model.train()(task.batch(range(8), [np.random.default_rng(i) for i in range(8)]))
+    assert task.model.clusters.started
+
+
 @pytest.mark.parametrize(
     ("method", "idle"),
     [

@@ -126,6 +126,12 @@ class LossConfig(FrozenModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _belongs_to_the_method(self) -> Self:
+        if self.image_weight > 0 and self.method != "cmcgns":
+            raise ValueError(f"image_weight belongs to method cmcgns, got {self.method!r}; set image_weight=0")
+        return self
+
 
 class ReconstructionConfig(FrozenModel):
     """CM-MIR, stage II."""

@@ -138,24 +138,31 @@ class CMCGNSObjective(Objective):
             found["global"] = self.whole_contrast(images, texts)
         if "patches" in weights:
             found["patches"] = patch_loss(images.patches, conditioned, self.predictor)
-        if "report" in weights:
-            found |= self._report(texts.sentences, cross)
-        if "images" in weights:
-            found["images"] = self._image_contrast(images.patches, texts.sentences)
+        if "report" in weights or "images" in weights:
+            found |= self._sentences(images.patches, texts.sentences, cross)
         if self.decoder is not None and "reconstruction" in weights:
             predicted = self.decoder(images.patches, batch["mask"], texts.sentences, conditioned)
             found |= self._reconstruct(predicted, images, batch)
         return found
 
-    def _report(self, sentences: Ragged, cross: Tensor) -> Parts:
-        """Sentences against their image-conditioned counterparts, over all ranks."""
-        loss: LossConfig = self.config.loss
+    def _sentences(self, patches: Tensor, sentences: Ragged, cross: Tensor) -> Parts:
+        """Both contrasts of the sentences of all ranks, by the centres of this step."""
         both = [sentences, Ragged(cross, sentences.counts)]
         rows = None
         if world_size_of(self) > 1:
             both, rows = gather_ragged(*both)
-        z1, z2 = (side.values for side in both)
-        centroids = self._centroids(z1, z2) if loss.cluster_guided else None
+        whole, seen = both
+        centroids = self._centroids(whole.values, seen.values) if self.config.loss.cluster_guided else None
+        found: Parts = {}
+        if "report" in self.weights():
+            found |= self._report(whole.values, seen.values, centroids, rows)
+        if "images" in self.weights():
+            found["images"] = self._image_contrast(patches, whole, centroids)
+        return found
+
+    def _report(self, z1: Tensor, z2: Tensor, centroids: Tensor | None, rows: Tensor | None) -> Parts:
+        """Sentences against their image-conditioned counterparts."""
+        loss: LossConfig = self.config.loss
         official = loss.variant == "official"
         value = report_loss(
             z1,
@@ -175,14 +182,11 @@ class CMCGNSObjective(Objective):
         statistics = cluster_statistics(z1, z2, centroids, loss.assign_space)
         return {"report": world_size_of(self) * value, **statistics}
 
-    def _image_contrast(self, patches: Tensor, sentences: Ragged) -> Tensor:
-        """Own image against the others for every sentence of all ranks, by the centres of this step."""
-        if world_size_of(self) > 1:
-            (sentences,), _ = gather_ragged(sentences)
+    def _image_contrast(self, patches: Tensor, sentences: Ragged, centroids: Tensor | None) -> Tensor:
+        """Own image against the others for every sentence; films whose report says the same are left out."""
         scores = self.model.cross.agreement(patches, sentences.values)
         scores = gather_rows(scores) if world_size_of(self) > 1 else scores
-        guided = self.config.loss.cluster_guided and self.clusters.started
-        groups = assign(sentences.values.detach(), self.clusters.active()) if guided else None
+        groups = None if centroids is None else assign(sentences.values.detach(), centroids)
         return image_contrast(scores, sentences.owners(), self.model.local_temperature(), groups)
 
     def _centroids(self, z1: Tensor, z2: Tensor) -> Tensor | None:

@@ -14,8 +14,8 @@ from ..towers import ImageTower
 class FeatureMaps(nn.Module):
     """Maps (B, C_i, S / stride_i, S / stride_i) of an image tower, finest first.
 
-    A convolutional tower gives the maps of its stages. A transformer has one stride; its last map is resized to half,
-    the same and twice that stride, as in a simple feature pyramid (ViTDet).
+    A tower with stages of several strides gives the map of each. One of a single stride, such as a plain transformer,
+    gives its last map at half, the same and twice that stride, as in a simple feature pyramid (ViTDet).
 
     Attributes:
         channels: C_i.
@@ -30,13 +30,14 @@ class FeatureMaps(nn.Module):
     def __init__(self, tower: ImageTower, *, frozen: bool) -> None:
         super().__init__()
         self.net, self.frozen, self.side_px = tower.net, frozen, tower.side_px
-        self.is_pyramid = not hasattr(self.net, "blocks")
         self.requires_grad_(not frozen)
-        self.train()
         with torch.no_grad():
             self.net.eval()
-            maps = self(torch.zeros(1, 1, self.side_px, self.side_px))
-            self.train()
+            probe = torch.zeros(1, 3, self.side_px, self.side_px)
+            stages = self.net.forward_intermediates(probe, intermediates_only=True)
+            self.is_pyramid = len({stage.shape[-1] for stage in stages}) > 1
+            maps = self(probe)
+        self.train()
         self.channels = [m.shape[1] for m in maps]
         self.strides = [self.side_px // m.shape[-1] for m in maps]
         self.levels = sorted({stride: level for level, stride in enumerate(self.strides)}.values())[-3:]
