@@ -222,6 +222,7 @@ def test_an_explanation_flags_the_sentence_that_the_film_does_not_support(tmp_pa
     )
     page = (tmp_path / "page.html").read_text()
     assert "NOT SUPPORTED" in page
+    assert f"from {rows[0].heat.min():.3f} (dark) to {rows[0].heat.max():.3f} (bright)" in page
     assert "<script>" not in page
 
 

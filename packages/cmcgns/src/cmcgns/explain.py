@@ -106,7 +106,8 @@ def write_explanation(
             figures=[
                 Figure(
                     heat_png(film, r.heat),
-                    f"similarity {r.similarity:.3f}, opposite {r.opposite:.3f}; colour: cosine with each patch",
+                    f"similarity {r.similarity:.3f}, opposite {r.opposite:.3f}; colour: cosine with each patch, from "
+                    f"{r.heat.min():.3f} (dark) to {r.heat.max():.3f} (bright)",
                     "heat map of the sentence over the film",
                 )
             ],

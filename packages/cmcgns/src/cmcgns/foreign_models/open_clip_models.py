@@ -52,7 +52,8 @@ class OpenCLIPEncoder:
         """Reports."""
         sentences = [split_sentences(report) or [report] for report in reports]
         rows = self._encode([s for group in sentences for s in group])
-        return TextFeatures(self._encode(list(reports)), Ragged(rows, torch.tensor([len(g) for g in sentences])))
+        counts = torch.tensor([len(group) for group in sentences], device=self.device)
+        return TextFeatures(self._encode(list(reports)), Ragged(rows, counts))
 
     def _encode(self, texts: list[str]) -> Tensor:
         return self.model.encode_text(self.tokenizer(texts).to(self.device), normalize=True)
