@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from cmcgns.cli import app
@@ -16,7 +17,9 @@ from cmcgns.data.formats import open_pairs, recognise
 from cmcgns.data.pairs import PRESENT
 from cmcgns.data.pixels import read_pair_mask, read_pixels
 from cmcgns.data.splits import require_no_leak
+from cmcgns.model import CMCGNS
 from cmcgns.synth.write import WRITERS
+from cmcgns.weights import save
 
 PAIRED = ("mimic-cxr", "chexpert-plus", "iu-xray", "roco", "padchest-gr", "ms-cxr", "csv", "parquet", "jsonl")
 BOXES = ("rsna", "object-cxr", "vindr", "padchest-gr", "ms-cxr")
@@ -81,6 +84,25 @@ def test_what_is_planted_is_where_the_loader_says(layout: tuple[str, Path]) -> N
         assert np.mean(inside) > np.mean(outside) + 0.1
     if name in PAIRED:
         assert all(pair.report for pair in dataset)
+
+
+def test_its_command_trains_on_it(layout: tuple[str, Path], tmp_path: Path) -> None:
+    """Films with texts pretrain; others get a head by what their annotations allow."""
+    name, root = layout
+    step = {"max_steps": 1, "batch_size": 4}
+    if name in (*PAIRED, "webdataset"):
+        command, stage = ["pretrain", root, "--recipe", "tiny", "--set", "stages=1"], "stage1"
+        command += ["--set", "model.image.side_px=32"]
+    else:
+        torch.manual_seed(0)
+        save(CMCGNS.tiny(side_px=32), tmp_path / "model")
+        job = "segmentation" if name == "siim" else "detection" if name in BOXES else "classification"
+        command, stage = ["finetune", root, "--job", job, "--model", tmp_path / "model"], "train"
+    for key, value in step.items():
+        command += ["--set", f"{stage}.{key}={value}"]
+    code, result = run(*command, "--run-dir", tmp_path / "run", "--quiet")
+    assert code == 0, result
+    assert (result["stage1"]["steps"] if stage == "stage1" else result["fit"]["step"]) == 1
 
 
 def _resample(mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
