@@ -93,3 +93,23 @@ def test_the_page_names_every_measure_with_its_interval(tool) -> None:
     text = tool.page(json.loads(json.dumps(results)))
     assert "| 1 | 0.500 | 0.900 [0.800, 0.950] |" in text
     assert text.count("| mean of 2 |") == 3
+
+
+def test_the_sweep_goes_on_where_it_was_stopped(tool, tmp_path, monkeypatch) -> None:
+    made: list[int] = []
+
+    def one_seed(seed, work):
+        made.append(seed)
+        if len(made) == 3:
+            raise KeyboardInterrupt
+        measures = {"zero-shot macro AUROC": [0.9, 0.8, 0.95, 0.5]}
+        return {"seed": seed, "cpu_s": 60.0, **dict.fromkeys(tool.KINDS, measures)}
+
+    monkeypatch.setattr(tool, "one_seed", one_seed)
+    monkeypatch.setattr(tool, "PAGE", tmp_path / "page.md")
+    monkeypatch.setattr("sys.argv", ["planted_cmcgns.py", "--work", str(tmp_path / "work")])
+    with pytest.raises(KeyboardInterrupt):
+        tool.main()
+    tool.main()
+    assert made == [0, 1, 2, 2, 3, 4]
+    assert "| mean of 5 |" in (tmp_path / "page.md").read_text()

@@ -40,8 +40,7 @@ class FCOSDetector(nn.Module):
             images: (B, 1, S, S).
             targets: per image "boxes" (n, 4) in pixels and "labels" (n,) from 0.
         """
-        with torch.set_grad_enabled(True):
-            parts = self.net(list(images), targets)
+        parts = self.net(list(images), targets)
         return {"loss": sum(parts.values(), start=images.new_zeros(())), **parts}
 
     @torch.no_grad()

@@ -20,9 +20,8 @@ from .models import Classifier, Model, Segmenter
 if TYPE_CHECKING:
     from .task import FinetuneTask
 
-Rows = list[
-    Any
-]  # per film: scores and labels; predicted and true mask; or boxes found, true boxes and their kinds
+# Per film: scores and labels; predicted and true mask; or boxes found, true boxes and their kinds.
+Rows = list[Any]
 Places = NDArray[np.int64]
 
 
