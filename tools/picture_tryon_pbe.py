@@ -37,7 +37,7 @@ def main() -> None:
     samples = open_dataset(data, "auto", "paired").samples
     config, base = trained.config.frame, trained.model.components
     pairs = [prepare_pair(sample, config, base.ref_px) for sample in samples]
-    random = tiny_components(trained.config.train.seed, trained.config.tiny_base.vae_factor)
+    random = tiny_components(trained.config.train.seed)
     start = Components(base.vae, random.unet, random.encoder, base.noise)
     columns = [
         [decode(sample.garment) for sample in samples],

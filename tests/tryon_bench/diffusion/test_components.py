@@ -14,10 +14,10 @@ def _count(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-def test_tiny_networks_have_the_parameters_of_the_specification() -> None:
+def test_tiny_networks_have_fewer_than_a_million_parameters() -> None:
     base = tiny_components(0)
     control = new_controlnet(base, 6)
-    assert [_count(m) for m in (base.vae, base.unet, base.encoder, control)] == [43_711, 249_988, 17_952, 124_432]
+    assert [_count(m) for m in (base.vae, base.unet, base.encoder, control)] == [159_383, 359_236, 17_952, 190_336]
 
 
 def test_tiny_networks_are_a_function_of_the_seed() -> None:
@@ -61,9 +61,17 @@ def test_size_that_cannot_be_halved_is_refused_with_the_nearest_one() -> None:
         published_components().require_size((512, 400))
 
 
-def test_tiny_base_of_factor_four_has_a_hint_of_the_latents_size() -> None:
-    base = tiny_components(0, 4)
-    assert (base.vae_factor, base.side_multiple) == (4, 8)
+def test_hint_of_the_tiny_base_has_the_latents_size() -> None:
+    base = tiny_components(0)
+    assert (base.vae_factor, base.side_multiple) == (2, 4)
     control = new_controlnet(base, 7)
     embedded = control.controlnet_cond_embedding(torch.zeros(1, 7, 64, 48))
-    assert embedded.shape[2:] == base.vae.encode(torch.zeros(1, 3, 64, 48)).latent_dist.mean.shape[2:] == (16, 12)
+    assert embedded.shape[2:] == base.vae.encode(torch.zeros(1, 3, 64, 48)).latent_dist.mean.shape[2:] == (32, 24)
+
+
+def test_tiny_vae_begins_with_a_narrow_posterior() -> None:
+    """So that the loss of its first steps is that of the reconstruction, not of the posterior's noise."""
+    with torch.no_grad():
+        posterior = tiny_components(0).vae.encode(torch.rand(2, 3, 32, 24)).latent_dist
+    torch.testing.assert_close(posterior.logvar, torch.full_like(posterior.logvar, -6))
+    assert float(posterior.mean.std()) > 0

@@ -179,5 +179,5 @@ def test_size_that_does_not_fit_is_refused_before_any_training(run_cli: Cli, dat
         "--quiet",
     )
     assert done.exit_code == 2
-    assert "expected multiples of 8" in done.stderr
+    assert "expected multiples of 4" in done.stderr
     assert not (tmp_path / "run" / "base").exists()

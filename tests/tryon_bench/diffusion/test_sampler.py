@@ -93,11 +93,15 @@ def test_guidance_zero_ignores_the_exemplar_and_hint_and_photo_do_not(
         assert not torch.equal(plain, draw(model, other, _noise(), FRAME, settings))
 
 
-def test_ddim_equals_the_formula_of_its_paper(model: GuidedInpainting, batch: dict[str, Tensor]) -> None:
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
+def test_ddim_equals_the_formula_of_its_paper(
+    model: GuidedInpainting, batch: dict[str, Tensor], kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Song et al. 2021, equation 12 with sigma 0, in three steps of Stable Diffusion's spacing."""
     from tryon_bench.diffusion.latents import decode, encode, small_mask, unet_input
 
     base = model.components
+    monkeypatch.setitem(base.noise, "prediction_type", kind)
     alphas = torch.cumprod(1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2, dim=0)
     masked = encode(base.vae, batch["image"] * batch["keep"]).detach()
     keep = small_mask(batch["keep"], (16, 12), "nearest")
@@ -105,6 +109,8 @@ def test_ddim_equals_the_formula_of_its_paper(model: GuidedInpainting, batch: di
     with torch.no_grad():
         for t in (667, 334, 1):
             e = model(unet_input(x, masked, keep), torch.full((4,), t), batch["ref"], seen, batch["hint"])
+            if kind == "v_prediction":
+                e = alphas[t].sqrt() * e + (1 - alphas[t]).sqrt() * x
             before = alphas[t - 333] if t > 333 else alphas[0]
             clean = (x - (1 - alphas[t]).sqrt() * e) / alphas[t].sqrt()
             x = before.sqrt() * clean + (1 - before).sqrt() * e

@@ -13,11 +13,11 @@ HintName = Literal["garment", "densepose", "pose", "warped", "agnostic"]
 
 TINY = "tiny"
 
-VAE = TrainConfig(max_steps=1000, lr=1e-2, batch_size=4, weight_decay=0, clip_norm=1.0, validate_every=10**6)
+VAE = TrainConfig(max_steps=600, lr=3e-3, batch_size=4, weight_decay=0, clip_norm=1.0, validate_every=10**6)
 JOINT = TrainConfig(
-    max_steps=1000,
-    lr=8e-3,
-    batch_size=4,
+    max_steps=350,
+    lr=3e-3,
+    batch_size=8,
     weight_decay=0,
     clip_norm=1.0,
     validate_every=10**6,
@@ -53,13 +53,10 @@ class FrameConfig(FrozenModel):
 class TinyBaseConfig(FrozenModel):
     """Training of the random tiny base, which can do nothing before it has seen the data."""
 
-    vae_factor: Literal[2, 4] = Field(
-        2, description="pixels per latent: 4 is blurred, and learnt in a quarter of the time"
-    )
     vae: TrainConfig = VAE
     joint: TrainConfig = JOINT
     drop_hint: float = Field(
-        0.3,
+        0.15,
         ge=0,
         lt=1,
         description="share of samples of the joint stage that the base sees without the ControlNet",
@@ -86,12 +83,6 @@ class DiffusionConfig(FrozenModel):
         0.2, ge=0, lt=1, description="share of samples that see the unconditional vector instead of the garment"
     )
     drop_hint: float = Field(0.05, ge=0, lt=1, description="share of samples whose hint is zero")
-    snr_gamma: float | None = Field(
-        None,
-        gt=0,
-        description="weight a sample's loss by min(SNR, snr_gamma) / SNR (Hang et al. 2023): less for little "
-        "noise on the latents",
-    )
     mask_weight: float = Field(0.0, ge=0, description="loss weight 1 + mask_weight where the photo is repainted")
     train_mapping: bool = Field(False, description="train the encoder's mapper and projection too")
     lora_rank: int = Field(0, ge=0, le=256, description="rank of adapters on the base UNet's attention; 0: none")

@@ -68,9 +68,9 @@ def load_base(folder: Path) -> Components:
             "masked photo 4, mask 1); give Paint-by-Example, not a text-to-image model"
         )
     noise = _read_json(folder / "scheduler" / "scheduler_config.json")
-    if noise.get("prediction_type", "epsilon") != "epsilon":
+    if noise.get("prediction_type", "epsilon") not in ("epsilon", "v_prediction"):
         raise CheckpointError(
-            f"{folder.name}/scheduler: prediction_type {noise['prediction_type']!r}; only epsilon is supported"
+            f"{folder.name}/scheduler: prediction_type {noise['prediction_type']!r}; expected epsilon or v_prediction"
         )
     return Components(
         _load(AutoencoderKL, folder / "vae"), unet, load_encoder(folder / "image_encoder"), _public(noise)

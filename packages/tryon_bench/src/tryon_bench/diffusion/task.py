@@ -21,7 +21,7 @@ _KL_WEIGHT = 1e-6  # that of Stable Diffusion's VAE
 
 
 class DenoisingTask:
-    """Pairs in, epsilon-prediction loss out.
+    """Pairs in, loss of the predicted noise (or v, if the base predicts that) out.
 
     Per sample and step, all from the sample's generator: noise, timestep, noise of the VAE's posterior, and whether
     exemplar or hint are dropped. The exemplar is dropped sample by sample, in both networks.
@@ -44,8 +44,7 @@ class DenoisingTask:
         self.model, self.vae = model, vae.requires_grad_(False).eval()
         self.pairs, self.validation, self.config = pairs, validation, config
         self.scheduler = DDPMScheduler.from_config(noise)
-        factor = 2 ** (len(vae.config.block_out_channels) - 1)
-        self._latent_size = tuple(side // factor for side in config.frame.size)
+        self._latent_size = latent_size(vae, config)
 
     def train_size(self) -> int:
         """Number of training pairs."""
@@ -56,10 +55,7 @@ class DenoisingTask:
         return self._collate(self.pairs, indices, rngs, self.config.drop_exemplar, self.config.drop_hint)
 
     def loss(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Mean squared error of the predicted noise.
-
-        Weighted by 1 + mask_weight where the photo is repainted, and by min(SNR, snr_gamma) / SNR of the timestep.
-        """
+        """Mean squared error of what the base predicts, weighted by 1 + mask_weight where the photo is repainted."""
         return self._loss(self.model, batch)
 
     def validate(self, model: nn.Module) -> dict[str, float]:
@@ -89,18 +85,15 @@ class DenoisingTask:
         noisy = self.scheduler.add_noise(clean, batch["noise"], batch["t"])
         hint = batch["hint"] * ~batch["drop_hint"][:, None, None, None]
         predicted = model(unet_input(noisy, masked, small), batch["t"], batch["ref"], batch["drop"], hint)
-        error = F.mse_loss(predicted.float(), batch["noise"], reduction="none")
-        weights = (1 + self.config.mask_weight * (1 - small)) * self._snr_weights(batch["t"])
+        error = F.mse_loss(predicted.float(), self._target(clean, batch["noise"], batch["t"]), reduction="none")
+        weights = 1 + self.config.mask_weight * (1 - small)
         return {"loss": (error * weights).mean(), "mse": error.mean()}
 
-    def _snr_weights(self, t: Tensor) -> Tensor:
-        """(B, 1, 1, 1): min(SNR, gamma) / SNR; ones without a gamma."""
-        gamma = self.config.snr_gamma
-        if gamma is None:
-            return torch.ones(len(t), 1, 1, 1, device=t.device)
-        alpha = self.scheduler.alphas_cumprod.to(t.device)[t]
-        snr = alpha / (1 - alpha)
-        return (snr.clamp(max=gamma) / snr)[:, None, None, None]
+    def _target(self, clean: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        if self.scheduler.config.prediction_type == "epsilon":
+            return noise
+        velocity: Tensor = self.scheduler.get_velocity(clean, noise, t)
+        return velocity
 
     def _collate(
         self,
@@ -131,21 +124,24 @@ class VaeTask:
     def __init__(self, vae: AutoencoderKL, pairs: PreparedPairs, config: DiffusionConfig) -> None:
         self.model: nn.Module = Autoencoding(vae)
         self.pairs, self.config = pairs, config
+        self._latent_size = latent_size(vae, config)
 
     def train_size(self) -> int:
         """Number of training pairs."""
         return len(self.pairs)
 
     def batch(self, indices: Sequence[int], rngs: Sequence[np.random.Generator]) -> dict[str, Tensor]:
-        """`image` (B, 3, h, w), every second one with its hole, at random."""
+        """`image` (B, 3, h, w), every second one with its hole, at random; and `vae_noise` (B, 4, h/2, w/2)."""
         tensors = to_tensors([self.pairs[int(i)] for i in indices], self.config.frame)
         holes = torch.tensor([rng.random() < 0.5 for rng in rngs])[:, None, None, None]
-        return {"image": torch.where(holes, tensors["image"] * tensors["keep"], tensors["image"])}
+        noise = np.stack([rng.standard_normal((4, *self._latent_size), np.float32) for rng in rngs])
+        image = torch.where(holes, tensors["image"] * tensors["keep"], tensors["image"])
+        return {"image": image, "vae_noise": torch.from_numpy(noise)}
 
     def loss(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Absolute error of the reconstruction, and the divergence from a standard normal distribution."""
-        l1, kl = self.model(batch["image"])
-        return {"loss": l1 + _KL_WEIGHT * kl, "l1": l1, "kl": kl}
+        """Squared error of the reconstruction, and the divergence from a standard normal distribution."""
+        mse, kl = self.model(batch["image"], batch["vae_noise"])
+        return {"loss": mse + _KL_WEIGHT * kl, "mse": mse, "kl": kl}
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Nothing is held out: this only prepares the base."""
@@ -163,9 +159,15 @@ class Autoencoding(nn.Module):
         super().__init__()
         self.vae = vae
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """L1 of the reconstruction from the mode, and the mean KL divergence per latent."""
+    def forward(self, image: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """MSE of the reconstruction from a sample of the posterior, and the mean KL divergence per latent."""
         distribution = self.vae.encode(image).latent_dist
-        restored = self.vae.decode(distribution.mean).sample
+        restored = self.vae.decode(distribution.mean + distribution.std * noise).sample
         kl = 0.5 * (distribution.mean.square() + distribution.var - 1 - distribution.logvar).mean()
-        return F.l1_loss(restored.float(), image), kl
+        return F.mse_loss(restored.float(), image), kl
+
+
+def latent_size(vae: AutoencoderKL, config: DiffusionConfig) -> tuple[int, int]:
+    """Height and width of the latents of the configured pictures."""
+    factor = 2 ** (len(vae.config.block_out_channels) - 1)
+    return config.frame.height_px // factor, config.frame.width_px // factor
