@@ -54,7 +54,7 @@ class PretrainedEncoder:
 
 
 def open_encoder(source: str | Path, *, device: str = "auto") -> Encoder:
-    """Open a run directory, a model directory, or a foreign checkpoint (`foreign:<kind>:<path>`).
+    """Open a run or model directory, `hub:owner/name`, or a foreign checkpoint (`foreign:<kind>:<path>`).
 
     Raises:
         CheckpointError: no weights there, or they are damaged or of another layout.
