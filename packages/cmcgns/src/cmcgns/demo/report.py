@@ -81,6 +81,6 @@ def _maps(encoder: Encoder, test: PairDataset) -> list[Figure]:
         heat = sentence_maps(encoder, image, [region.sentence])[0]
         picture = side_by_side([film_png(film), heat_png(film, heat, region_mask([region], frame))])
         figures.append(
-            Figure(picture, f'{name}: "{region.sentence}". {ATTRIBUTION}', f"film and heat map of {name}")
+            Figure(picture, f'{name}: "{region.sentence}" {ATTRIBUTION}', f"film and heat map of {name}")
         )
     return figures
