@@ -121,7 +121,7 @@ def test_trained_mapping_and_adapters_get_gradients() -> None:
 def test_copy_for_the_moving_average_shares_the_frozen_base() -> None:
     model = _model()
     twin = copy.deepcopy(model)
-    assert twin.components is model.components
+    assert all(a is b for a, b in zip(twin.components.modules(), model.components.modules(), strict=True))
     assert twin.controlnet is not model.controlnet
 
 
@@ -135,6 +135,20 @@ def test_copy_with_adapters_has_a_unet_whose_adapters_are_its_own() -> None:
         assert torch.equal(still, _model(lora=2)(*_inputs()))
         twin.load_state_dict(model.state_dict())
         assert torch.equal(twin(*_inputs()), model(*_inputs()))
+
+
+def test_copy_of_a_trained_mapping_keeps_its_own_token() -> None:
+    model, inputs = _model(train_mapping=True), _inputs()
+    with torch.no_grad():
+        for weights in model.controlnet.parameters():  # a ControlNet that leaves everything to the token
+            weights.zero_()
+        twin = copy.deepcopy(model)
+        before = model(*inputs)
+        assert model.mapping is not None
+        for weights in model.mapping.parameters():
+            weights.add_(0.1)
+        assert not torch.equal(model(*inputs), before)
+        assert torch.equal(twin(*inputs), before)
 
 
 def test_gradient_checkpointing_changes_no_gradient() -> None:

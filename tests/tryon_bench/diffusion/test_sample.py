@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -91,6 +94,28 @@ def test_parts_of_several_processes_are_the_whole(
     for path in results.glob("*.png"):
         difference = read_image(path).array.astype(int) - read_image(tmp_path / "out" / path.name).array
         assert abs(difference).max() <= 1
+
+
+@pytest.mark.slow
+def test_processes_of_torchrun_share_the_work(data: Path, run: Path, results: Path, tmp_path: Path) -> None:
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    sample = ["-m", "tryon_bench", "sample", data, "--model", run, "--out", tmp_path, "--steps", "3", "--quiet"]
+    subprocess.run(
+        [*launch, *map(str, sample), "--device=cpu"],
+        check=True,
+        timeout=220,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert (tmp_path / "manifest.jsonl").read_bytes() == (results / "manifest.jsonl").read_bytes()
+    for path in results.glob("*.png"):
+        difference = read_image(path).array.astype(int) - read_image(tmp_path / path.name).array
+        assert abs(difference).max() <= 1
+
+
+def test_a_strength_without_a_start_is_refused(run_cli: Cli, data: Path, run: Path, tmp_path: Path) -> None:
+    refused = _sample(run_cli, data, run, tmp_path / "out", "--strength", 0.5)
+    assert refused.exit_code == 2
+    assert "--strength goes with --start" in refused.stderr
 
 
 def test_coarse_results_are_a_start(run_cli: Cli, data: Path, run: Path, tmp_path: Path) -> None:

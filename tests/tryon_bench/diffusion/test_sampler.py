@@ -148,7 +148,9 @@ def test_full_strength_ignores_the_start_picture(model: GuidedInpainting, batch:
     )
 
 
-@pytest.mark.parametrize("wrong", [{"scheduler": "ddpm"}, {"steps": 0}, {"strength": 0.0}, {"guidance": -1.0}])
+@pytest.mark.parametrize(
+    "wrong", [{"scheduler": "ddpm"}, {"steps": 0}, {"steps": 501}, {"strength": 0.0}, {"guidance": -1.0}]
+)
 def test_impossible_settings_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match="expected"):
         SamplerSettings(**wrong)  # type: ignore[arg-type]

@@ -83,7 +83,7 @@ def train_pbe_command(
     from ..diffusion.train import train_pbe
 
     flags = {
-        "base": base,
+        "base": str(Path(base).resolve()) if base and Path(base).is_dir() else base,
         "lora_rank": lora,
         "split": split,
         "train.max_steps": steps,
@@ -142,8 +142,11 @@ def sample_command(
         Path | None, typer.Option("--start", metavar="DIR", help="Results to begin with, as of `run tps_contour`.")
     ] = None,
     strength: Annotated[
-        float, typer.Option("--strength", min=0, max=1, help="With --start: share of the noise that is added.")
-    ] = 0.6,
+        float | None,
+        typer.Option(
+            "--strength", min=0, max=1, help="With --start: share of the noise that is added; 0.6 without this."
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Pairs at once.")] = 4,
     setting: SettingOption = "paired",
     fmt: FormatOption = "auto",
@@ -162,14 +165,17 @@ def sample_command(
     debug: DebugOption = False,
 ) -> None:
     """Dress everybody of a data set with a model of train-pbe; the results are in the form that evaluate takes."""
+    from .._shared.errors import ConfigError
     from ..data.open import open_dataset
     from ..diffusion.sample import SampleRequest, sample_dataset
     from ..diffusion.sampler import SamplerSettings
     from ..diffusion.storage import load_trained
     from ..engine.processes import parse_shard
 
+    if strength is not None and start is None:
+        raise ConfigError("--strength goes with --start: the folder of results to begin with")
     request = SampleRequest(
-        SamplerSettings(scheduler, steps, guidance, strength),
+        SamplerSettings(scheduler, steps, guidance, 0.6 if strength is None else strength),
         compose,
         batch_size,
         seed or 0,

@@ -95,9 +95,8 @@ def evaluate_command(
     debug: DebugOption = False,
 ) -> None:
     """Score the results of methods under one or several protocols; refuses data that the doctor finds fault with."""
-    from .._shared.engine.device import resolve_device
     from ..data.open import open_dataset
-    from ..engine.processes import parse_shard
+    from ..engine.processes import own_device, parse_shard
     from ..evaluate import EvaluationRequest, evaluate_folders
 
     dataset = open_dataset(
@@ -111,7 +110,7 @@ def evaluate_command(
         protocols=tuple(protocol or ("tryon-bench-1",)),
         weights_dir=weights_dir,
         random_seed=(seed or 0) if random_weights else None,
-        device=str(resolve_device(device)),
+        device=str(own_device(device)),
         allow=allow,
     )
     evaluation = evaluate_folders(request, run_dir, resume=resume, shard=parse_shard(shard), quiet=quiet)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import torch
 from diffusers import ControlNetModel, UNet2DConditionModel
@@ -13,21 +14,25 @@ from .components import Components
 from .exemplar import ExemplarEncoder
 from .lora import lora_modules
 
+Network = TypeVar("Network", bound=nn.Module)
+
 
 class _Base:
     """The frozen networks, hidden from `nn.Module`: they are neither saved, nor averaged, nor sent between processes.
 
-    A copy of the module (the moving average) shares them, unless the UNet carries LoRA layers, which are trained: then
-    it needs a UNet of its own.
+    A copy of the module (the moving average) shares them, but for those of which a part is trained: the UNet with LoRA
+    layers, the encoder whose mapping is trained.
     """
 
     def __init__(self, components: Components) -> None:
         self.components = components
 
     def __deepcopy__(self, memo: dict[int, Any]) -> _Base:
-        if not lora_modules(self.components.unet):
-            return self
-        return _Base(self.components.with_unet(copy.deepcopy(self.components.unet, memo)))
+        copied = _Base.__new__(_Base)
+        copied.components = replace(
+            self.components, unet=_own(self.components.unet, memo), encoder=_own(self.components.encoder, memo)
+        )
+        return copied
 
     def at(self, device: torch.device) -> Components:
         """The networks, on the device where the trained ones are: the loop moves only those."""
@@ -35,6 +40,11 @@ class _Base:
             for module in self.components.modules():
                 module.to(device)
         return self.components
+
+
+def _own(module: Network, memo: dict[int, Any]) -> Network:
+    """A copy of a network of which something is trained, the network itself otherwise."""
+    return copy.deepcopy(module, memo) if any(p.requires_grad for p in module.parameters()) else module
 
 
 class GuidedInpainting(nn.Module):

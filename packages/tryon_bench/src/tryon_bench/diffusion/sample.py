@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .._shared.engine.device import resolve_device
 from .._shared.errors import ConfigError, DataError
 from .._shared.files import require_writable_dir
 from .._shared.io.images import write_png
@@ -19,6 +17,7 @@ from .._shared.logs import progress
 from ..data.predictions import resolve_predictions
 from ..data.sample import Dataset, Sample
 from ..engine.images import decode
+from ..engine.processes import own_device
 from ..methods.run import claim_results, description_of, write_manifest
 from .compose import ComposeMode, compose
 from .frames import Pixels, undone
@@ -82,7 +81,7 @@ def sample_dataset(
         DataError: a damaged file, or what a hint needs is missing.
         ResourceError: no such device, or `out` cannot be written.
     """
-    where = _own_device(resolve_device(device))
+    where = own_device(device)
     require_writable_dir(out)
     index, count = request.shard
     starts = None if request.start is None else resolve_predictions(dataset, request.start)
@@ -99,13 +98,6 @@ def sample_dataset(
     if all(_result(out, sample).exists() for sample in dataset.samples):
         write_manifest(dataset, out)
     return len(mine)
-
-
-def _own_device(device: torch.device) -> torch.device:
-    """Under torchrun, each process of a machine takes its own GPU."""
-    if device.type != "cuda" or device.index is not None:
-        return device
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
 
 
 def _pictures(

@@ -17,6 +17,8 @@ from .config import FrameConfig
 from .latents import decode, encode, small_mask, unet_input
 from .model import GuidedInpainting
 
+MOST_STEPS = 500  # of the 1000 of training; "leading" spacing would index past them beyond
+
 SchedulerName = Literal["ddim", "unipc"]
 
 # "leading" and an offset of 1 are Stable Diffusion's way of choosing steps, also in Paint-by-Example's own sampler.
@@ -49,10 +51,10 @@ class SamplerSettings:
     def __post_init__(self) -> None:
         if self.scheduler not in _SCHEDULERS:
             raise ConfigError(f"scheduler: expected one of {', '.join(_SCHEDULERS)}, got {self.scheduler!r}")
-        if self.steps < 1 or not 0 < self.strength <= 1 or self.guidance < 0:
+        if not 1 <= self.steps <= MOST_STEPS or not 0 < self.strength <= 1 or self.guidance < 0:
             raise ConfigError(
-                f"expected steps >= 1, guidance >= 0 and 0 < strength <= 1, got {self.steps}, {self.guidance:g} and "
-                f"{self.strength:g}"
+                f"expected 1 <= steps <= {MOST_STEPS}, guidance >= 0 and 0 < strength <= 1, got {self.steps}, "
+                f"{self.guidance:g} and {self.strength:g}"
             )
 
 

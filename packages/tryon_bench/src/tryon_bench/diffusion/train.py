@@ -19,10 +19,11 @@ from .._shared.engine.task import Task
 from .._shared.errors import ConfigError, DataError
 from .._shared.logs import get_logger
 from .._shared.runs import RunDir
+from ..data.content import content_hash
 from ..data.sample import Dataset
 from .components import NOISE, Components, new_controlnet, tiny_components
 from .config import TINY, DiffusionConfig
-from .folders import load_base
+from .folders import find_base, load_base
 from .hints import hint_channels
 from .latents import encode
 from .model import JointInpainting
@@ -83,10 +84,10 @@ def train_pbe(
         allow_config_change=allow_config_change,
         mutable=MUTABLE,
     ) as run:
+        if rank() == 0:  # gigabytes to read
+            run.write_data(describe_data(dataset, config))
         base = _base(dataset, config, run_dir, allow_config_change, common)
         base.require_size(config.frame.size)
-        if rank() == 0:  # gigabytes to read
-            run.write_data(describe_data(dataset, config, folder_sha256(base_folder(run_dir, config))))
         task = build_task(base, dataset, config, start=joint_controlnet(run_dir, config))
         result = fit(task, config.train, run, **common)
         if rank() == 0:
@@ -111,15 +112,16 @@ def build_task(
     return DenoisingTask(model, base.vae, base.noise, train, held_out, config)
 
 
-def describe_data(dataset: Dataset, config: DiffusionConfig, base_sha256: str) -> dict[str, Any]:
-    """What went in."""
+def describe_data(dataset: Dataset, config: DiffusionConfig) -> dict[str, Any]:
+    """What went in: the pairs, their files, and the base unless the run makes it itself."""
     return {
         "format": dataset.format,
         "pairs": dataset.pairs,
         "list_hash": dataset.list_hash,
         "count": len(dataset.samples),
         "held_out": config.validation_pairs,
-        "base_sha256": base_sha256,
+        "content_hash": content_hash(dataset.samples),
+        "base_sha256": "" if config.base == TINY else folder_sha256(find_base(config.base)),
     }
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import atexit
 import os
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from .._shared.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
 
 
 def processes() -> tuple[int, int]:
@@ -26,6 +30,23 @@ def parse_shard(text: str | None) -> tuple[int, int]:
     if not (slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
         raise ConfigError(f"--shard {text!r}: expected K/N with 1 <= K <= N, such as 1/4")
     return int(index) - 1, int(count)
+
+
+def own_device(name: str) -> torch.device:
+    """The device of a name; under torchrun each process of a machine takes its own GPU.
+
+    Raises:
+        ConfigError: not a device name.
+        ResourceError: this machine does not have it.
+    """
+    import torch
+
+    from .._shared.engine.device import resolve_device
+
+    device = resolve_device(name)
+    if device.type != "cuda" or device.index is not None:
+        return device
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
 
 
 def wait_for_others() -> None:
