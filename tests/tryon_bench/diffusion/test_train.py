@@ -233,6 +233,12 @@ def test_killed_and_resumed_ends_bit_equal(data: Path, base: Path, tmp_path: Pat
     assert whole.keys() == resumed.keys()
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     assert load_trained(tmp_path / "whole").sha256 == load_trained(cut).sha256
+    for file in (
+        "model.safetensors",
+        "optim.safetensors",
+    ):  # raw weights and the optimiser, not their average alone
+        states = [(r / "checkpoints" / "step-00000024" / file).read_bytes() for r in (tmp_path / "whole", cut)]
+        assert states[0] == states[1]
 
 
 @pytest.mark.slow
