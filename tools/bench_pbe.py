@@ -36,7 +36,7 @@ def pbe_lines(part: dict[str, Any]) -> list[str]:
     lines = [
         "## ControlNet + Paint-by-Example",
         "",
-        f"The tiny configuration (0.4 million parameters, random weights), {width} x {height}, batch {TINY_BATCH}, one "
+        f"The tiny configuration (0.7 million parameters, random weights), {width} x {height}, batch {TINY_BATCH}, one "
         f"thread, processor time, median of {ROUNDS} rounds (sampling {ROUNDS // 4}) in turns. Nothing is "
         "said about the published size.",
         "",
