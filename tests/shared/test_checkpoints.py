@@ -125,6 +125,24 @@ def test_the_system_s_error_is_found_in_what_safetensors_reports(tmp_path):
         )
 
 
+def _fill_until_the_disk_is_full(target):
+    with checkpoints.replacing_folder(target) as fresh:
+        (fresh / "file").write_text("three")
+        raise checkpoints.SafetensorError("I/O error: No space left on device (os error 28)")
+
+
+def test_a_folder_is_replaced_whole_with_what_lies_below_it_or_stays(tmp_path):
+    target = tmp_path / "parts"
+    for text in ("one", "two"):
+        with checkpoints.replacing_folder(target) as fresh:
+            (fresh / "below").mkdir()
+            (fresh / "below" / "file").write_text(text)
+    with pytest.raises(ResourceError, match="no space is left"):
+        _fill_until_the_disk_is_full(target)
+    assert [(p.name, p.read_text()) for p in target.rglob("*") if p.is_file()] == [("file", "two")]
+    assert list(tmp_path.iterdir()) == [target]
+
+
 def test_a_failed_replacement_of_a_model_leaves_the_old_one(tmp_path, monkeypatch):
     save_model(tmp_path / "best", tensors(1), {"a": 1})
     monkeypatch.setattr(checkpoints, "_sync", lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, "")))

@@ -10,7 +10,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,26 @@ def clear_unfinished(root: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
+@contextmanager
+def replacing_folder(target: Path) -> Iterator[Path]:
+    """Yield an empty hidden sibling of a folder, which takes its place, synced to disk, when the block ends well.
+
+    Raises:
+        ResourceError: the operating system refuses, to us or to safetensors; what was there stays.
+    """
+    temporary = target.with_name(f".tmp-{target.name}")
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        yield temporary
+        _sync(temporary)
+        _replace(temporary, target)
+    except (OSError, SafetensorError) as err:
+        raise _write_error(err, target) from err
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def save_model(directory: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
     """Write `model.safetensors`, `config.json` and `sums.json`, replacing a directory that is there.
 
@@ -163,21 +184,12 @@ def _steps(root: Path) -> list[tuple[int, Path]]:
 
 
 def _write(target: Path, groups: Mapping[str, Mapping[str, Tensor]], document: str, content: Mapping) -> None:
-    temporary = target.with_name(f".tmp-{target.name}")
-    try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
+    with replacing_folder(target) as temporary:
         for name, tensors in groups.items():
             save_file(_separate(tensors), temporary / f"{name}.safetensors")
         (temporary / document).write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
         sums = {path.name: sha256_file(path) for path in sorted(temporary.iterdir())}
         (temporary / _SUMS).write_text(json.dumps(sums, indent=1), encoding="utf-8")
-        _sync(temporary)
-        _replace(temporary, target)
-    except (OSError, SafetensorError) as err:
-        raise _write_error(err, target) from err
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -193,8 +205,8 @@ def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _sync(directory: Path) -> None:
-    for path in directory.iterdir():
-        fsync_file(path)
+    for path in directory.rglob("*"):
+        (fsync_dir if path.is_dir() else fsync_file)(path)
     fsync_dir(directory)
 
 

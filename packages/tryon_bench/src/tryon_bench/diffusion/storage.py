@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +12,9 @@ import torch
 from diffusers import ControlNetModel
 from pydantic import ValidationError
 
-from .._shared.checkpoints import load_model, load_strict
+from .._shared.checkpoints import load_model, load_strict, replacing_folder
 from .._shared.errors import CheckpointError
-from .._shared.files import fsync_dir, fsync_file, os_error, sha256_file
+from .._shared.files import atomic_write, sha256_file
 from .._shared.foreign import read_foreign_weights
 from .components import Components, new_controlnet
 from .config import TINY, DiffusionConfig
@@ -95,14 +92,13 @@ def export_run(run_dir: Path, config: DiffusionConfig, weights: Path, pairs: int
     model = build_model(load_base(folder), config)
     tensors, _ = load_model(weights)
     load_strict(model, tensors, weights.name)
-    with replacing(run_dir / CONTROLNET) as target:
+    with replacing_folder(run_dir / CONTROLNET) as target:
         model.controlnet.save_pretrained(target)
     if config.lora_rank:
-        with replacing(run_dir / LORA) as target:
+        with replacing_folder(run_dir / LORA) as target:
             model.components.unet.save_lora_adapter(target)
     if config.train_mapping:
-        with replacing(run_dir / ENCODER) as target:
-            target.mkdir()
+        with replacing_folder(run_dir / ENCODER) as target:
             save_encoder(model.components.encoder, target)
     card = {
         "package": "tryon_bench",
@@ -111,7 +107,7 @@ def export_run(run_dir: Path, config: DiffusionConfig, weights: Path, pairs: int
         "pairs": pairs,
         "note": f"tiny random-weight base, trained on {pairs} pairs" if config.base == TINY else "",
     }
-    (run_dir / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    atomic_write(run_dir / CARD, json.dumps(card, indent=2) + "\n")
 
 
 def load_trained(run_dir: Path) -> TrainedModel:
@@ -147,7 +143,7 @@ def base_folder(run_dir: Path, config: DiffusionConfig) -> Path:
 
 def write_base(components: Components, controlnet: ControlNetModel, run_dir: Path) -> None:
     """Write the tiny base of a run and the ControlNet that was trained with it, whole or not at all."""
-    with replacing(run_dir / BASE) as target:
+    with replacing_folder(run_dir / BASE) as target:
         save_base(components, target)
         controlnet.save_pretrained(target / CONTROLNET)
 
@@ -175,31 +171,6 @@ def _content_sha256(path: Path) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-@contextmanager
-def replacing(target: Path) -> Iterator[Path]:
-    """A folder to fill, which takes the place of `target` when the block ends well.
-
-    Raises:
-        ResourceError: the disk refuses; what was there is left alone.
-    """
-    fresh, old = target.with_name(f".tmp-{target.name}"), target.with_name(f".old-{target.name}")
-    try:
-        for path in (fresh, old):
-            shutil.rmtree(path, ignore_errors=True)
-        yield fresh
-        for path in fresh.rglob("*"):
-            (fsync_dir if path.is_dir() else fsync_file)(path)
-        if target.exists():
-            target.rename(old)
-        fresh.rename(target)
-        fsync_dir(target.parent)
-    except OSError as err:
-        raise os_error(err, target) from err
-    finally:
-        for path in (fresh, old):
-            shutil.rmtree(path, ignore_errors=True)
 
 
 def _load_lora(components: Components, folder: Path) -> None:
