@@ -156,6 +156,13 @@ def sample(image: NDArray[np.uint8], where: NDArray[np.float64], outside: int) -
     return out[..., 0] if image.ndim == 2 else out
 
 
+def cut_out(
+    garment: NDArray[np.uint8], mask: NDArray[np.bool_], where: NDArray[np.float64]
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """A garment on white at a backward map, (h, w, 3), and where it lies, (h, w)."""
+    return sample(garment, where, 255), sample(mask.astype(np.uint8) * 255, where, 0) >= 128
+
+
 def _kernel(a: Points, b: Points) -> Points:
     squared = (a[:, :1] - b[:, 0]) ** 2 + (a[:, 1:] - b[:, 1]) ** 2
     return squared * np.log(np.maximum(squared, 1e-300))

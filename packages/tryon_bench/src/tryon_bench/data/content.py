@@ -10,8 +10,9 @@ from pathlib import Path
 from .._shared.errors import DataError
 from .._shared.files import sha256_file
 from .roles import OPTIONAL_ROLES
-from .sample import Sample
+from .sample import Dataset, Sample
 
+CONTENT = "content_hash"
 _ROLES = ("person", "garment", "reference", *OPTIONAL_ROLES)
 
 
@@ -30,6 +31,17 @@ def content_hash(samples: Sequence[Sample]) -> str:
             path: Path | None = getattr(sample, role)
             total.update(f"{role} {'' if path is None else known(path)}\n".encode())
     return total.hexdigest()[:16]
+
+
+def identity(dataset: Dataset) -> dict[str, str]:
+    """Which rows of what, and what their files hold: what a run that is resumed must find again."""
+    return {
+        "format": dataset.format,
+        "setting": dataset.setting,
+        "pairs": dataset.pairs,
+        "list_hash": dataset.list_hash,
+        CONTENT: content_hash(dataset.samples),
+    }
 
 
 def _file_hash(path: Path) -> str:

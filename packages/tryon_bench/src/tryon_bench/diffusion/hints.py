@@ -14,7 +14,7 @@ from ..data.densepose import part_colours, read_parts
 from ..methods.contour import contour_spline, spline_map
 from ..methods.interface import Conditions
 from ..prepare.letterbox import Letterbox
-from ..tps import sample as sample_at
+from ..tps import cut_out
 from .config import HintName
 from .frames import Pixels, Squeezed, frame_of
 
@@ -99,8 +99,7 @@ def _pose(person: Pixels, garment: Pixels, conditions: Conditions, frame: Letter
 
 def _warped(person: Pixels, garment: Pixels, conditions: Conditions, frame: Letterbox) -> Pixels:
     where = spline_map(contour_spline(conditions), (person.shape[0], person.shape[1]))
-    warped = sample_at(garment, where, 255)
-    cover = sample_at(conditions.garment_mask.astype(np.uint8) * 255, where, 0) >= 128
+    warped, cover = cut_out(garment, conditions.garment_mask, where)
     cover &= conditions.hole
     colours = frame.photo(np.where(cover[..., None], warped, np.uint8(_GRAY)), "edge")
     return np.concatenate([colours, frame.mask(cover)[..., None].astype(np.uint8) * 255], axis=2)

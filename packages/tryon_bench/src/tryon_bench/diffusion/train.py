@@ -19,7 +19,7 @@ from .._shared.engine.task import Task
 from .._shared.errors import ConfigError, DataError
 from .._shared.logs import get_logger
 from .._shared.runs import RunDir
-from ..data.content import content_hash
+from ..data.content import identity
 from ..data.sample import Dataset
 from .components import NOISE, Components, new_controlnet, tiny_components
 from .config import TINY, DiffusionConfig
@@ -115,12 +115,9 @@ def build_task(
 def describe_data(dataset: Dataset, config: DiffusionConfig) -> dict[str, Any]:
     """What went in: the pairs, their files, and the base unless the run makes it itself."""
     return {
-        "format": dataset.format,
-        "pairs": dataset.pairs,
-        "list_hash": dataset.list_hash,
+        **identity(dataset),
         "count": len(dataset.samples),
         "held_out": config.validation_pairs,
-        "content_hash": content_hash(dataset.samples),
         "base_sha256": "" if config.base == TINY else folder_sha256(find_base(config.base)),
     }
 

@@ -13,7 +13,7 @@ from .._shared.files import atomic_write, require_writable_dir, sha256_file
 from .._shared.io.images import write_png
 from .._shared.logs import get_logger, progress
 from .._shared.strict_json import to_json
-from ..data.content import content_hash
+from ..data.content import CONTENT, identity
 from ..data.sample import Dataset, Sample
 from ..engine.images import decode
 from .conditions import conditions_of
@@ -22,7 +22,6 @@ from .interface import Image, Method
 _log = get_logger(__name__)
 _RUN = "run.json"
 MANIFEST = "manifest.jsonl"
-_CONTENT = "content_hash"
 
 
 def run_method(
@@ -82,14 +81,7 @@ def _dressed(method: Method, sample: Sample, seed: int) -> Image:
 
 def description_of(dataset: Dataset, seed: int) -> dict[str, object]:
     """Which rows of what, and the run's seed: a part of `run.json`."""
-    return {
-        "format": dataset.format,
-        "setting": dataset.setting,
-        "pairs": dataset.pairs,
-        "list_hash": dataset.list_hash,
-        _CONTENT: content_hash(dataset.samples),
-        "seed": seed,
-    }
+    return {**identity(dataset), "seed": seed}
 
 
 def claim_results(out: Path, description: dict[str, object], resume: bool) -> None:
@@ -109,7 +101,7 @@ def claim_results(out: Path, description: dict[str, object], resume: bool) -> No
     except (OSError, ValueError, TypeError) as err:
         raise ConfigError(f"{out.name}/{_RUN}: damaged; choose another folder") from err
     differing = [key for key, value in description.items() if known.get(key) != value]
-    if differing == [_CONTENT]:
+    if differing == [CONTENT]:
         raise ConfigError(
             f"{out.name}: the files of the data set have changed since this run; choose another folder"
         )

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from ..data.labels import NAMES, Scheme
-from ..tps import ThinPlateSpline, dense_map, fit_tps
-from ..tps import sample as sample_at
+from ..tps import ThinPlateSpline, cut_out, dense_map, fit_tps
 from .figures import Figure, Mask, body_parts, capsule
 from .garments import Garment, real_photo
 
@@ -94,8 +93,7 @@ def render(
     """Dress a figure: the garment covers the arms' upper halves, the forearms and the head cover the garment."""
     size, parts = figure.size, body_parts(figure)
     where = dense_map(warp, size)
-    worn = sample_at(garment.image, where, 255)
-    cover = sample_at(garment.mask.astype(np.uint8) * 255, where, 0) >= 128
+    worn, cover = cut_out(garment.image, garment.mask, where)
     names = np.full(size, "", dtype="<U13")
     photo = background.copy()
     densepose = np.zeros(size, np.uint8)

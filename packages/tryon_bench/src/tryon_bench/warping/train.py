@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -13,7 +12,7 @@ from .._shared.engine.distributed import rank
 from .._shared.engine.loop import FitResult, fit
 from .._shared.errors import ConfigError, DataError
 from .._shared.runs import RunDir
-from ..data.content import content_hash
+from ..data.content import identity
 from ..data.sample import Dataset
 from .config import WarpConfig
 from .model import WarpNet
@@ -66,7 +65,7 @@ def train_warp(
         mutable=MUTABLE,
     ) as run:
         if rank() == 0:  # gigabytes to read
-            run.write_data(_described(dataset, config))
+            run.write_data({**identity(dataset), "count": len(dataset.samples), "held_out": config.held_out})
         samples = load_samples(dataset.samples, config.model.side_px, quiet=quiet)
         cut = len(samples) - config.held_out
         with torch.random.fork_rng(devices=[]):
@@ -74,14 +73,3 @@ def train_warp(
             model = WarpNet(config.model)
         task = WarpTask(model, samples[:cut], samples[cut:], config)
         return fit(task, config.train, run, device=device, resume=resume, quiet=quiet)
-
-
-def _described(dataset: Dataset, config: WarpConfig) -> dict[str, Any]:
-    return {
-        "format": dataset.format,
-        "pairs": dataset.pairs,
-        "list_hash": dataset.list_hash,
-        "content_hash": content_hash(dataset.samples),
-        "count": len(dataset.samples),
-        "held_out": config.held_out,
-    }
